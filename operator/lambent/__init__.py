@@ -1,0 +1,1 @@
+"""Lambent: AWS Lambda on any Kubernetes cluster. The floor plan is operator/README.md."""

@@ -1,0 +1,143 @@
+"""Execution environments as the house sees them: pods observed, and demand reported by gateways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import names
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Identity of what environments are interchangeable for: `<function uid>/<version>/<podRevision>`."""
+
+    function_uid: str
+    version: str
+    """`latest` or a number, as in the label."""
+    pod_revision: str
+
+    def __str__(self) -> str:
+        return f"{self.function_uid}/{self.version}/{self.pod_revision}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """The key that `str()` wrote. Raises ValueError for anything else."""
+        function_uid, version, pod_revision = text.split("/")
+        return cls(function_uid, version, pod_revision)
+
+
+@dataclass(frozen=True, slots=True)
+class PodFailure:
+    """Why a pod does not serve: a reason of Kubernetes and its message."""
+
+    reason: str
+    message: str
+    exit_code: int | None = None
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed the container for its memory."""
+        return self.reason == "OOMKilled"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPod:
+    """One execution environment's pod as the API server shows it."""
+
+    namespace: str
+    name: str
+    uid: str
+    key: Key
+    nonce: str
+    created: str
+    ip: str | None = None
+    running: bool = False
+    """The environment container runs (not: it is ready)."""
+    finished: bool = False
+    """Phase Succeeded or Failed: it will never serve again."""
+    deleting: bool = False
+    blocked: PodFailure | None = None
+    """Why it is not running yet (unschedulable, image) or how the container ended."""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_kubernetes(cls, body: dict[str, Any]) -> EnvironmentPod | None:
+        """Parse a pod; None when it is no execution environment of ours."""
+        metadata, status = body["metadata"], body.get("status") or {}
+        labels = metadata.get("labels") or {}
+        try:
+            key = Key(
+                labels[names.LABEL_FUNCTION_UID], labels[names.LABEL_VERSION], labels[names.LABEL_POD_REVISION]
+            )
+            nonce = metadata["annotations"][names.ANNOTATION_NONCE]
+        except (KeyError, TypeError):
+            return None
+        container = _environment_container(status)
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            key=key,
+            nonce=nonce,
+            created=metadata.get("creationTimestamp", ""),
+            ip=status.get("podIP"),
+            running="running" in (container.get("state") or {}),
+            finished=status.get("phase") in ("Succeeded", "Failed"),
+            deleting=bool(metadata.get("deletionTimestamp")),
+            blocked=_blockage(status, container),
+            labels=labels,
+        )
+
+
+def _environment_container(status: dict[str, Any]) -> dict[str, Any]:
+    for container in status.get("containerStatuses") or []:
+        if container.get("name") == names.CONTAINER_ENVIRONMENT:
+            return dict(container)
+    return {}
+
+
+def _blockage(status: dict[str, Any], container: dict[str, Any]) -> PodFailure | None:
+    state = container.get("state") or {}
+    if ended := state.get("terminated"):
+        return PodFailure(ended.get("reason", "Error"), ended.get("message", ""), ended.get("exitCode"))
+    waiting = state.get("waiting") or {}
+    if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+        return PodFailure(waiting["reason"], waiting.get("message", ""))
+    if status.get("phase") == "Failed":  # evicted, or refused by the kubelet: no container ever ran
+        return PodFailure(status.get("reason", "Failed"), status.get("message", ""))
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return PodFailure(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class IdleEnvironment:
+    """An environment without work and for how long."""
+
+    pod: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Totals since the gateway started, per key."""
+
+    invocations: int = 0
+    errors: int = 0
+    throttles: int = 0
+    duration_buckets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one gateway says of one key: one line of `GET /v1/demand`."""
+
+    seq: int
+    key: Key
+    in_flight: int
+    waiting: int
+    starting: int
+    idle: tuple[IdleEnvironment, ...] = ()
+    counters: Counters = Counters()

@@ -1,0 +1,113 @@
+"""The error tree. A class exists because somebody catches it; it carries its treatment.
+
+LambentError
+├── LambdaError                      what a client of the Lambda API gets to see: code, status, message
+│   ├── ValidationFailed             400 ValidationException
+│   ├── InvalidParameterValue        400 InvalidParameterValueException
+│   ├── InvalidRequestContent        400 InvalidRequestContentException
+│   ├── ResourceNotFound             404 ResourceNotFoundException
+│   ├── ResourceConflict             409 ResourceConflictException
+│   ├── RequestEntityTooLarge        413 RequestEntityTooLargeException
+│   ├── UnsupportedMediaType         415 UnsupportedMediaTypeException
+│   ├── TooManyRequests              429 TooManyRequestsException
+│   └── ServiceFailed                500 ServiceException
+├── InvalidCode                      the package itself is wrong: only a person can help (stalled)
+├── Unavailable                      a peer did not answer: try again later (retry)
+└── Refused                          the API server said no to a write, with its reason
+"""
+
+from __future__ import annotations
+
+
+class LambentError(Exception):
+    """Root of everything that Lambent raises on purpose."""
+
+
+class LambdaError(LambentError):
+    """An error as the Lambda API words it; subclasses fix code, status and the casing of the message member."""
+
+    code = "ServiceException"
+    status = 500
+    member = "message"
+    """AWS spells it `message` or `Message`, differently per shape (see botocore's service model)."""
+    fault: str | None = "Server"
+    """Value of the body's `Type` member; None where AWS leaves it out."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ValidationFailed(LambdaError):
+    """A value fails a constraint of the API's model."""
+
+    code, status, fault = "ValidationException", 400, None
+
+
+class InvalidParameterValue(LambdaError):
+    """One of the parameters in the request is not valid."""
+
+    code, status, fault = "InvalidParameterValueException", 400, "User"
+
+
+class InvalidRequestContent(LambdaError):
+    """The request body could not be parsed as JSON."""
+
+    code, status, fault = "InvalidRequestContentException", 400, "User"
+
+
+class ResourceNotFound(LambdaError):
+    """The function does not exist in the account that was asked."""
+
+    code, status, member, fault = "ResourceNotFoundException", 404, "Message", "User"
+
+
+class ResourceConflict(LambdaError):
+    """The function is in a state that does not allow the operation."""
+
+    code, status, fault = "ResourceConflictException", 409, "User"
+
+
+class RequestEntityTooLarge(LambdaError):
+    """The request body is over the invocation type's limit."""
+
+    code, status, fault = "RequestEntityTooLargeException", 413, None
+
+
+class UnsupportedMediaType(LambdaError):
+    """The content type of the request body is not JSON."""
+
+    code, status, fault = "UnsupportedMediaTypeException", 415, "User"
+
+
+class TooManyRequests(LambdaError):
+    """Throttled; `reason` is one of Lambda's reasons."""
+
+    code, status, fault = "TooManyRequestsException", 429, "User"
+
+    def __init__(self, message: str = "Rate Exceeded.", reason: str = "ConcurrentInvocationLimitExceeded") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ServiceFailed(LambdaError):
+    """The service, not the function, failed; the message says why."""
+
+    code, status, member, fault = "ServiceException", 500, "Message", "Server"
+
+
+class InvalidCode(LambentError):
+    """A code package that can never work; retrying helps nobody."""
+
+
+class Unavailable(LambentError):
+    """A process or server we depend on did not answer or answered 5xx; the loop tries again."""
+
+
+class Refused(LambentError):
+    """The API server refused a write; `reason` is its machine-readable reason, the text its message."""
+
+    def __init__(self, reason: str, message: str, status: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status

@@ -1,0 +1,37 @@
+"""Every label, annotation and fixed name that Lambent writes or reads on Kubernetes objects."""
+
+from __future__ import annotations
+
+GROUP = "lambent.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+LABEL_FUNCTION_UID = f"{GROUP}/function-uid"
+LABEL_VERSION = f"{GROUP}/version"
+LABEL_POD_REVISION = f"{GROUP}/pod-revision"
+LABEL_RUNTIME = f"{GROUP}/runtime"
+LABEL_STATE = f"{GROUP}/state"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+
+MANAGED_BY = "lambent"
+COMPONENT_ENVIRONMENT = "environment"
+"""Value of LABEL_COMPONENT on execution environments; watches select by it."""
+
+VERSION_LATEST_LABEL = "latest"
+"""`$LATEST` is no valid label value."""
+LATEST = "$LATEST"
+
+ANNOTATION_FUNCTION_NAME = f"{GROUP}/function-name"
+ANNOTATION_NONCE = f"{GROUP}/nonce"
+"""Input of the agent's token; the pod itself holds only the token's hash."""
+ANNOTATION_ACCOUNT_ID = f"{GROUP}/account-id"
+
+ENVIRONMENT_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_COMPONENT}={COMPONENT_ENVIRONMENT}"
+
+FIELD_MANAGER_CONTROLLER = "lambent-controller"
+INTERNAL_AUDIENCE = "lambent-internal"
+CONTAINER_ENVIRONMENT = "environment"
+"""The one container of an execution environment's pod."""
