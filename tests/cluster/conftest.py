@@ -1,0 +1,116 @@
+"""Fixtures of the cluster tests: one release for the session, functions by name, AWS's own client.
+
+The release watches two namespaces of its own, so that it and a running demo do not work on the same objects.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+
+sys.path.insert(0, str(Path(__file__).parent))
+from driving import Driver
+from releases import Cluster, Release, build_images, step
+
+NAMESPACE, OTHER_NAMESPACE, SYSTEM = "lambent-test", "lambent-test-other", "lambent-test-system"
+IDLE_SECONDS = 20
+COLD_START_TIMEOUT_SECONDS = 25
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.up()
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(cluster: Cluster) -> str:
+    return cluster.kubeconfig
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace that no release watches."""
+    name = f"lambent-test-{secrets.token_hex(4)}"
+    cluster.run_kubectl("create", "namespace", name)
+    yield name
+    cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> dict[str, str]:
+    return build_images()
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """The chart, installed for the tests; removed with its namespaces at the end."""
+    installed = Release(cluster, "lambent", SYSTEM)
+    for name in (NAMESPACE, OTHER_NAMESPACE):
+        if not cluster.run_kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"):
+            cluster.run_kubectl("create", "namespace", name)
+        cluster.run_kubectl("delete", "fn", "--all", "-n", name, "--ignore-not-found", check=False)
+    with step("install the release under test"):
+        installed.install(
+            images,
+            {
+                "watchNamespaces": [NAMESPACE, OTHER_NAMESPACE],
+                "defaultNamespace": NAMESPACE,
+                "environments": {"idleSeconds": IDLE_SECONDS},
+                "gateway": {"coldStartTimeoutSeconds": COLD_START_TIMEOUT_SECONDS},
+                "runtimes": {
+                    "python3.11": images["python"],
+                    "provided.al2023": images["provided"],
+                    "python3.10": "localhost/lambent/does-not-exist:1",
+                },
+            },
+        )
+    yield installed
+    if os.environ.get("LAMBENT_KEEP"):
+        return
+    for name in (NAMESPACE, OTHER_NAMESPACE):
+        cluster.run_kubectl("delete", "fn", "--all", "-n", name, "--ignore-not-found", check=False)
+    cluster.run_helm("uninstall", installed.name, "--namespace", SYSTEM, "--wait")
+    for name in (NAMESPACE, OTHER_NAMESPACE, SYSTEM):
+        cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def gateway_url(release: Release) -> str:
+    from demo import endpoint
+
+    return endpoint(release)
+
+
+@pytest.fixture(scope="session")
+def lambda_client(gateway_url: str):
+    """AWS's own client, one try a call, so that what it reports is what happened."""
+    return boto3.client(
+        "lambda",
+        endpoint_url=gateway_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=64),
+    )
+
+
+@pytest.fixture
+def driver(cluster: Cluster, release: Release, lambda_client) -> Iterator[Driver]:
+    """What a test does with functions; everything it applied is deleted afterwards."""
+    driving = Driver(cluster, release, lambda_client, NAMESPACE)
+    yield driving
+    driving.clean_up()

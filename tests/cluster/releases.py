@@ -1,0 +1,132 @@
+"""Installing Lambent on the cluster that `tests/cluster/local` provides: what the demo and the cluster tests share.
+
+Standard library only. Talk goes to standard error; a step longer than two seconds shows that it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL = [sys.executable, str(ROOT / "tests/cluster/local")]
+CHART = ROOT / "charts/lambent"
+
+
+class Failed(Exception):
+    """A command failed; the text says which and what it said."""
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Announce a step; say every five seconds that it goes on, and at its end how long it took."""
+    started, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(5):
+            print(f"  … {what}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+    print(f"• {what}", file=sys.stderr, flush=True)
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+    if (took := time.monotonic() - started) > 2:
+        print(f"  done in {took:.1f} s", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster to work on: what `tests/cluster/local up` printed."""
+
+    kind: str
+    kubeconfig: str
+    kubectl: str
+    helm: str
+    state: str
+
+    @classmethod
+    def up(cls) -> Cluster:
+        """The given cluster, kind, or the one-binary node, brought up when it is not."""
+        facts = json.loads(run_text([*LOCAL, "up"]))
+        return cls(**{name: facts[name] for name in ("kind", "kubeconfig", "kubectl", "helm", "state")})
+
+    def environment(self) -> dict[str, str]:
+        """Environment for kubectl and helm."""
+        return {**os.environ, "KUBECONFIG": self.kubeconfig}
+
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """The command line of a kubectl call (`kubectl` may be a binary with a subcommand)."""
+        return [*self.kubectl.split(), *arguments]
+
+    def run_kubectl(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
+        """Run kubectl and return what it printed."""
+        return run_text(self.kubectl_command(*arguments), self.environment(), check=check, stdin=stdin)
+
+    def run_helm(self, *arguments: str) -> str:
+        """Run helm and return what it printed."""
+        return run_text([self.helm, *arguments], self.environment())
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """`kubectl get … -o json`, parsed."""
+        return dict(json.loads(self.run_kubectl("get", *arguments, "-o", "json")))
+
+
+def run_text(
+    command: list[str], environment: dict[str, str] | None = None, *, check: bool = True, stdin: str | None = None
+) -> str:
+    """Standard output of a command; its standard error is shown when it fails."""
+    done = subprocess.run(
+        command, env=environment, input=stdin, stdout=subprocess.PIPE, stderr=None if check and not stdin else
+        subprocess.PIPE, text=True, check=False,
+    )
+    if check and done.returncode:
+        raise Failed(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def build_images() -> dict[str, str]:
+    """Build (what changed) and load all images; name → reference."""
+    return dict(json.loads(run_text([*LOCAL, "build-images"])))
+
+
+@dataclass(frozen=True)
+class Release:
+    """One installation of the chart."""
+
+    cluster: Cluster
+    name: str
+    namespace: str
+
+    def install(self, images: dict[str, str], values: dict[str, Any]) -> None:
+        """`helm upgrade --install --wait` with the images that were built here."""
+        repository, tag = images["lambent"].rsplit(":", 1)
+        merged = {
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+            "runtimes": {"python3.11": images["python"], "provided.al2023": images["provided"]},
+            **values,
+        }
+        command = [
+            self.cluster.helm, "upgrade", "--install", self.name, str(CHART), "--namespace", self.namespace,
+            "--create-namespace", "--values", "-", "--wait", "--timeout", "180s",
+        ]
+        run_text(command, self.cluster.environment(), stdin=json.dumps(merged))
+
+    def gateway_url(self) -> str | None:
+        """URL of the gateway as the host reaches it without help; None where it needs a port-forward."""
+        if self.cluster.kind != "node":
+            return None
+        service = self.cluster.get("service", f"{self.name}-gateway", "-n", self.namespace)
+        return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
