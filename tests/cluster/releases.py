@@ -120,7 +120,7 @@ class Release:
         }
         command = [
             self.cluster.helm, "upgrade", "--install", self.name, str(CHART), "--namespace", self.namespace,
-            "--create-namespace", "--values", "-", "--wait", "--timeout", "180s",
+            "--create-namespace", "--take-ownership", "--values", "-", "--wait", "--timeout", "180s",
         ]
         run_text(command, self.cluster.environment(), stdin=json.dumps(merged))
 

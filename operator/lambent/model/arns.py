@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 _NAME = r"[a-zA-Z0-9\-_]+"
 _FUNCTION = re.compile(
-    r"^(?:(?:arn:(?P<partition>aws[a-zA-Z-]*):lambda:(?P<region>[a-z0-9-]+):)?"
-    r"(?:(?P<account>\d{12}):)?function:|(?P<partial>\d{12}):(?:function:)?)?"
-    rf"(?P<name>{_NAME})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9\-_]+))?$"
+    r"(?:(?:arn:(?P<partition>aws[a-zA-Z-]*):lambda:(?P<region>[a-z0-9-]+):)?"
+    r"(?:(?P<account>[0-9]{12}):)?function:|(?P<partial>[0-9]{12}):(?:function:)?)?"
+    rf"(?P<name>{_NAME})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9\-_]+))?"
 )
 FUNCTION_NAME_PATTERN = (
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?"
@@ -35,7 +35,7 @@ class FunctionReference:
 
 def parse_function_reference(text: str) -> FunctionReference | None:
     """The parts of a function name, partial ARN or ARN; None where Lambda would call it malformed."""
-    match = _FUNCTION.match(text)
+    match = _FUNCTION.fullmatch(text)
     if match is None:
         return None
     return FunctionReference(
@@ -48,7 +48,7 @@ def parse_function_reference(text: str) -> FunctionReference | None:
 
 def account_id(namespace_uid: str, annotated: str | None = None) -> str:
     """The 12-digit account id of a namespace."""
-    if annotated and re.fullmatch(r"\d{12}", annotated):
+    if annotated and re.fullmatch(r"[0-9]{12}", annotated):
         return annotated
     return f"{int.from_bytes(hashlib.sha256(namespace_uid.encode()).digest()[:8], 'big') % 10**12:012d}"
 

@@ -67,9 +67,7 @@ class EnvironmentPod:
         metadata, status = body["metadata"], body.get("status") or {}
         labels = metadata.get("labels") or {}
         try:
-            key = Key(
-                labels[names.LABEL_FUNCTION_UID], labels[names.LABEL_VERSION], labels[names.LABEL_POD_REVISION]
-            )
+            key = Key(labels[names.LABEL_FUNCTION_UID], labels[names.LABEL_VERSION], labels[names.LABEL_POD_REVISION])
             nonce = metadata["annotations"][names.ANNOTATION_NONCE]
         except (KeyError, TypeError):
             return None

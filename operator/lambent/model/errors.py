@@ -6,6 +6,7 @@ LambentError
 │   ├── InvalidParameterValue        400 InvalidParameterValueException
 │   ├── InvalidRequestContent        400 InvalidRequestContentException
 │   ├── ResourceNotFound             404 ResourceNotFoundException
+│   ├── UnknownOperation             404 UnknownOperationException
 │   ├── ResourceConflict             409 ResourceConflictException
 │   ├── RequestEntityTooLarge        413 RequestEntityTooLargeException
 │   ├── UnsupportedMediaType         415 UnsupportedMediaTypeException
@@ -62,6 +63,12 @@ class ResourceNotFound(LambdaError):
     code, status, member, fault = "ResourceNotFoundException", 404, "Message", "User"
 
 
+class UnknownOperation(LambdaError):
+    """No operation of the API has this method and path, or we do not have it yet."""
+
+    code, status, fault = "UnknownOperationException", 404, "User"
+
+
 class ResourceConflict(LambdaError):
     """The function is in a state that does not allow the operation."""
 
@@ -101,7 +108,14 @@ class InvalidCode(LambentError):
 
 
 class Unavailable(LambentError):
-    """A process or server we depend on did not answer or answered 5xx; the loop tries again."""
+    """A process or server we depend on did not answer or answered 5xx; the loop tries again.
+
+    `retry_after` is the number of seconds that the server asked for (its Retry-After), if it did.
+    """
+
+    def __init__(self, message: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Refused(LambentError):

@@ -10,13 +10,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One `x-kubernetes-validations` entry of the object or field it stands on."""
+    """One `x-kubernetes-validations` entry of the object or field it stands on.
+
+    An object's class lists its rules in `rules`; a single field carries them in its `Annotated` metadata.
+    """
 
     expression: str
     message: str
     field_path: str | None = None
     reason: str = "FieldValueInvalid"
     optional_old_self: bool = False
+    message_expression: str | None = None
+    """CEL that words the message with the offending value in it; `message` answers when it fails."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,18 +37,28 @@ def decode_demand(line: bytes) -> Demand:
         fields = json.loads(line)
         counters = fields.get("counters") or {}
         return Demand(
-            seq=int(fields["seq"]),
+            seq=_count(fields["seq"]),
             key=Key.parse(fields["key"]),
-            in_flight=int(fields["inFlight"]),
-            waiting=int(fields["waiting"]),
-            starting=int(fields["starting"]),
-            idle=tuple(IdleEnvironment(str(idle["pod"]), int(idle["ms"])) for idle in fields["idle"]),
+            in_flight=_count(fields["inFlight"]),
+            waiting=_count(fields["waiting"]),
+            starting=_count(fields["starting"]),
+            idle=tuple(IdleEnvironment(str(idle["pod"]), _count(idle["ms"])) for idle in fields["idle"]),
             counters=Counters(
-                int(counters.get("invocations", 0)),
-                int(counters.get("errors", 0)),
-                int(counters.get("throttles", 0)),
-                tuple(int(bucket) for bucket in counters.get("durationBuckets", ())),
+                _count(counters.get("invocations", 0)),
+                _count(counters.get("errors", 0)),
+                _count(counters.get("throttles", 0)),
+                tuple(_count(bucket) for bucket in counters.get("durationBuckets", ())),
             ),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a demand line: {error!r}") from error
+
+
+def _count(value: object) -> int:
+    """A number of things: there are no negative ones."""
+    if not isinstance(value, int | float):
+        raise TypeError(value)
+    count = int(value)
+    if count < 0:
+        raise ValueError(f"not a demand line: {count} is negative")
+    return count

@@ -37,5 +37,7 @@ def signature_holds(key: bytes, request: SignedRequest, now: float) -> bool:
     """Whether `exp` and `sig` are ours, for this method and path, and not expired at `now` (epoch seconds)."""
     if not request.expires.isascii() or not request.expires.isdigit() or len(request.expires) > 12:
         return False
+    if not request.signature.isascii():  # compare_digest takes bytes, and a lone surrogate has none
+        return False
     expected = _signature(key, request.method, request.path, int(request.expires))
     return hmac.compare_digest(expected.encode(), request.signature.encode()) and now <= int(request.expires)

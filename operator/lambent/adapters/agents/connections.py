@@ -1,0 +1,138 @@
+"""One connection to an agent's door: one exchange at a time, its parts handed over as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from lambent.agent.protocol.heads import Headers, MessageEnd, ProtocolError, ResponseHead
+from lambent.agent.protocol.http1 import BODY_END, ResponseDecoder
+
+from .failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
+
+
+class Listener(Protocol):
+    """Whom an exchange belongs to. Either `ended` or `lost` is called, exactly once and last; neither may raise."""
+
+    def answered(self, head: ResponseHead, body: bytes) -> None:
+        """The body is complete; trailers may still be to come."""
+
+    def ended(self, trailers: Headers) -> None:
+        """The whole answer is in; the connection is free again."""
+
+    def lost(self, error: AgentUnavailable) -> None:
+        """There will be no (further) answer. What was sent may have been acted on."""
+
+
+class AgentConnection(asyncio.Protocol):
+    """A kept connection. asyncio sets TCP_NODELAY on it by itself."""
+
+    __slots__ = ("_body", "_decoder", "_head", "_limit", "_listener", "_lost", "_size", "_transport")
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._decoder = ResponseDecoder()
+        self._listener: Listener | None = None
+        self._head: ResponseHead | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._limit = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request can be sent now."""
+        return self._transport is not None and not self._transport.is_closing() and self._listener is None
+
+    def send(self, request: bytes, listener: Listener, limit: int) -> None:
+        """Send one request; its answer's body may have at most `limit` bytes.
+
+        Raises:
+            AgentNotConnected: nothing was sent.
+        """
+        transport = self._transport
+        if transport is None or self._listener is not None or transport.is_closing():
+            raise AgentNotConnected("no free connection to the agent")
+        self._listener, self._limit = listener, limit
+        transport.write(request)
+
+    def abort(self, error: AgentUnavailable) -> None:
+        """Cut the connection; whoever waits for an answer is told `error`."""
+        transport = self._transport
+        if transport is not None:
+            transport.abort()
+        self._fail(error)
+
+    # --- asyncio.Protocol ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is up."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it went, it is gone
+        """The transport is gone."""
+        self._transport = None
+        self._fail(AgentUnavailable("the connection to the agent was lost"))
+        self._lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        if self._listener is None:
+            self.abort(AgentMisbehaved("the agent spoke without being asked"))
+            return
+        try:
+            events = self._decoder.feed(data)
+        except ProtocolError as error:
+            self.abort(AgentMisbehaved(f"not an answer of an agent: {error.message}"))
+            return
+        for event in events:
+            if event.__class__ is bytes:
+                self._take(event)
+            elif event is BODY_END:
+                self._answered()
+            elif event.__class__ is MessageEnd:
+                self._ended(event.trailers)
+            else:
+                self._begin(event)  # type: ignore[arg-type]
+
+    # --- one exchange -------------------------------------------------------------------------------------------
+
+    def _begin(self, head: ResponseHead) -> None:
+        if self._listener is None:  # a second answer in one piece with the first
+            self.abort(AgentMisbehaved("the agent answered twice"))
+        elif head.length > self._limit:
+            self.abort(AgentMisbehaved(f"an answer of {head.length} bytes is over the limit of {self._limit}"))
+        else:
+            self._head = head
+
+    def _take(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._limit:
+            self.abort(AgentMisbehaved(f"the answer is over the limit of {self._limit} bytes"))
+        else:
+            self._body.append(piece)
+
+    def _answered(self) -> None:
+        listener, head, body = self._listener, self._head, self._body
+        if listener is not None and head is not None:
+            listener.answered(head, body[0] if len(body) == 1 else b"".join(body))
+
+    def _ended(self, trailers: Headers) -> None:
+        listener, head = self._listener, self._head
+        if listener is None or head is None:
+            return
+        self._clear()
+        if not head.keep_alive and self._transport is not None:
+            self._transport.close()
+        listener.ended(trailers)
+
+    def _fail(self, error: AgentUnavailable) -> None:
+        listener = self._listener
+        self._clear()
+        if listener is not None:
+            listener.lost(error)
+
+    def _clear(self) -> None:
+        self._listener, self._head, self._body, self._size = None, None, [], 0

@@ -1,0 +1,45 @@
+"""The resources that Lambent touches and the paths they live under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from lambent.model import names
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource of the API server: where it is served and whether its objects live in namespaces."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def prefix(self) -> str:
+        """`/api/v1` or `/apis/<group>/<version>`."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    def collection(self, namespace: str | None = None) -> str:
+        """Path of all objects, or of those in one namespace."""
+        if namespace is None or not self.namespaced:
+            return f"{self.prefix}/{self.plural}"
+        return f"{self.prefix}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+
+    def item(self, namespace: str | None, name: str) -> str:
+        """Path of one object. A namespaced resource needs its namespace."""
+        if self.namespaced and not namespace:
+            raise ValueError(f"{self.plural} live in namespaces")
+        return f"{self.collection(namespace)}/{quote(name, safe='')}"
+
+
+FUNCTIONS = Resource(names.GROUP, names.VERSION, "functions")
+PODS = Resource("", "v1", "pods")
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+SECRETS = Resource("", "v1", "secrets")
+EVENTS = Resource("events.k8s.io", "v1", "events")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)

@@ -1,0 +1,51 @@
+"""The body of an upload: counted, so that it cannot fill the volume, and timed, so that it cannot hold a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.web_protocol import RequestPayloadError
+
+from lambent.model.limits import MIB
+
+from .refusals import Refusal
+
+BLOB_BYTES_MAX = 70 * MIB
+"""A deployment package has at most 50 MB; the rest is room for what other kinds may bring."""
+STALL_SECONDS = 30.0
+"""How long an upload may bring nothing. A slow client is served, one that holds a file open is not."""
+
+
+class Upload:
+    """One request's body, in pieces. Refuses with 400, 408 or 413; `size` is what has come so far."""
+
+    def __init__(self, request: web.Request, stall_seconds: float = STALL_SECONDS) -> None:
+        if (request.content_length or 0) > BLOB_BYTES_MAX:
+            raise _too_large()
+        self._content = request.content
+        self._stall_seconds = stall_seconds
+        self.size = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._piece():
+            self.size += len(piece)
+            if self.size > BLOB_BYTES_MAX:
+                raise _too_large()
+            yield piece
+
+    async def _piece(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                return await self._content.readany()
+        except TimeoutError as error:
+            raise Refusal(408, "RequestTimeout", f"no byte for {self._stall_seconds:g} seconds") from error
+        except (aiohttp.ClientError, BadHttpMessage, RequestPayloadError, ConnectionError) as error:
+            raise Refusal(400, "TruncatedBody", "the body ended before its announced length") from error
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "TooLarge", f"a blob has at most {BLOB_BYTES_MAX} bytes")

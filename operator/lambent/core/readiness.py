@@ -1,0 +1,222 @@
+"""What is true of a function, and what should its status say? Specification and observations in, conditions out.
+
+Ready means that the function can be invoked with its current specification; scaled to zero is healthy. Times are
+stamped only where a status changed, so that the status of a quiet function equals the one that is there.
+
+`observedGeneration` of the status advances only with what gateways may route by: a revision whose code is stored, or
+the finding that the specification can never work. Until then it names the generation that revision belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lambent.model.conditions import Condition, ConditionType, Reason
+from lambent.model.environments import EnvironmentPod, PodFailure
+from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
+
+MESSAGE_CHARS_MAX = 1024
+STATUS_EVERY_S = 10.0
+"""What is only sampled (environments, Active) is written at most this often."""
+
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+_SCHEDULING_REASONS = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What stands in the way, as a condition's reason and message."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCode:
+    """A deployment package that is in the code store."""
+
+    sha256_hex: str
+    sha256_base64: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Identities of the publish and of its environments."""
+
+    revision: str
+    pod_revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a status is made of."""
+
+    arn: str
+    stalled: Problem | None = None
+    """Only a person can help: the specification, or the code itself."""
+    code: StoredCode | Problem | None = None
+    """None when it was not looked at."""
+    revisions: Revisions | None = None
+    """Present when the code is stored and nothing is stalled."""
+    unhealthy: Problem | None = None
+    running: int = 0
+    """Environments that run, of any revision."""
+    serving: int = 0
+    """Those of them that serve the current one."""
+
+
+def blockage(pods: Iterable[EnvironmentPod]) -> Problem | None:
+    """What keeps environments from starting, as their pods show it; the gravest first."""
+    failures = [pod.blocked for pod in pods if pod.blocked and not pod.running and not pod.deleting]
+    problems = [_pod_problem(failure) for failure in failures]
+    order = (Reason.ENVIRONMENT_FAILED, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE)
+    return min((problem for problem in problems if problem), key=lambda it: order.index(it.reason), default=None)
+
+
+def _pod_problem(failure: PodFailure) -> Problem | None:
+    if failure.reason in _SCHEDULING_REASONS:
+        return Problem(Reason.UNSCHEDULABLE, f"no node can take the environment: {failure.message}")
+    if failure.reason in _IMAGE_REASONS:
+        return Problem(Reason.IMAGE_PULL_FAILED, f"{failure.reason}: {failure.message}")
+    if failure.exit_code == 0 or failure.out_of_memory:  # ended in order, or by what the function did
+        return None
+    ended = f" with exit code {failure.exit_code}" if failure.exit_code is not None else ""
+    return Problem(
+        Reason.ENVIRONMENT_FAILED, f"an environment ended{ended}: {failure.reason} {failure.message}".strip()
+    )
+
+
+def creation_refused(reason: str, message: str, service_account: str | None) -> Problem:
+    """What the API server's refusal of a pod means for the function."""
+    if "exceeded quota" in message or "must specify limits" in message:
+        return Problem(Reason.QUOTA_EXCEEDED, message)
+    if service_account is not None and "service account" in message and "not found" in message:
+        return Problem(
+            Reason.ROLE_NOT_FOUND,
+            f"The role means the ServiceAccount {service_account}, which does not exist in this namespace: {message}",
+        )
+    return Problem(Reason.POD_REFUSED, f"{reason}: {message}")
+
+
+def status_of(function: FunctionObject, findings: Findings, now: str) -> FunctionStatus:
+    """The status to show; `now` is RFC 3339."""
+    old = function.status
+    code, revisions = findings.code, findings.revisions
+    routable = revisions is not None or findings.stalled is not None
+    fields: dict[str, object] = {
+        "observed_generation": function.generation if routable else old.observed_generation,
+        "function_arn": findings.arn,
+        "environments": findings.running,
+    }
+    if isinstance(code, StoredCode) and revisions is not None:
+        changed = revisions.revision != old.revision or old.last_modified is None
+        fields |= {
+            "code_sha256": code.sha256_base64,
+            "code_size": code.size,
+            "revision": revisions.revision,
+            "pod_revision": revisions.pod_revision,
+            "last_modified": now if changed else old.last_modified,
+        }
+    conditions = _stamped(_conditions(findings), old.conditions, function.generation, now)
+    return old.model_copy(update={**fields, "conditions": conditions})
+
+
+def malformed_status(old: FunctionStatus, generation: int, message: str, now: str) -> FunctionStatus:
+    """The status of an object that is no Function to us; the others are none the worse for it."""
+    conditions = [
+        Condition(ConditionType.READY, False, Reason.INVALID_SPEC, message),
+        Condition(ConditionType.STALLED, True, Reason.INVALID_SPEC, message),
+    ]
+    stamped = _stamped(conditions, old.conditions, generation, now)
+    return old.model_copy(update={"observed_generation": generation, "conditions": stamped})
+
+
+def same(old: FunctionStatus, new: FunctionStatus) -> bool:
+    """Whether two statuses say the same; the order of conditions says nothing."""
+    return _ordered(old) == _ordered(new)
+
+
+def _ordered(status: FunctionStatus) -> FunctionStatus:
+    return status.model_copy(update={"conditions": sorted(status.conditions, key=lambda one: one.type)})
+
+
+def write_wait(old: FunctionStatus, new: FunctionStatus, since_last_write: float) -> float | None:
+    """Seconds until a status has to be written: 0 for now, None when it need not be."""
+    if same(old, new):
+        return None
+    if old.conditions and same(old, _unsampled(new, old)):
+        return max(0.0, STATUS_EVERY_S - since_last_write)
+    return 0.0
+
+
+def _unsampled(new: FunctionStatus, old: FunctionStatus) -> FunctionStatus:
+    """The new status with the old samples."""
+    before = {condition.type: condition for condition in old.conditions}
+    conditions = [
+        before.get(condition.type, condition) if condition.type == ConditionType.ACTIVE else condition
+        for condition in new.conditions
+    ]
+    return new.model_copy(update={"environments": old.environments, "conditions": conditions})
+
+
+def _conditions(findings: Findings) -> list[Condition]:
+    conditions = [_ready(findings)]
+    if conditions[0].reason == Reason.CODE_STORE_UNAVAILABLE:
+        conditions.append(
+            Condition(ConditionType.RECONCILING, True, Reason.PROGRESSING, "storing the deployment package")
+        )
+    if findings.stalled is not None:
+        conditions.append(Condition(ConditionType.STALLED, True, findings.stalled.reason, findings.stalled.message))
+    if isinstance(findings.code, StoredCode):
+        conditions.append(Condition(ConditionType.CODE_STORED, True, Reason.STORED))
+    elif findings.code is not None:
+        conditions.append(Condition(ConditionType.CODE_STORED, False, findings.code.reason, findings.code.message))
+    if findings.unhealthy is None:
+        conditions.append(Condition(ConditionType.ENVIRONMENTS_HEALTHY, True, Reason.HEALTHY))
+    else:
+        unhealthy = findings.unhealthy
+        conditions.append(Condition(ConditionType.ENVIRONMENTS_HEALTHY, False, unhealthy.reason, unhealthy.message))
+    active = findings.running > 0
+    reason = Reason.ENVIRONMENTS_RUNNING if active else Reason.SCALED_TO_ZERO
+    conditions.append(Condition(ConditionType.ACTIVE, active, reason))
+    return conditions
+
+
+def _ready(findings: Findings) -> Condition:
+    code_problem = findings.code if isinstance(findings.code, Problem) else None
+    # what stands in the way of environments stands in the way of invocations unless some are there already
+    unhealthy = findings.unhealthy if not findings.serving else None
+    problem = findings.stalled or code_problem or unhealthy
+    if problem is None:
+        return Condition(ConditionType.READY, True, Reason.AVAILABLE, "the function can be invoked")
+    return Condition(ConditionType.READY, False, problem.reason, problem.message)
+
+
+def _stamped(
+    conditions: Iterable[Condition], old: Sequence[ConditionStatus], generation: int, now: str
+) -> list[ConditionStatus]:
+    before = {condition.type: condition for condition in old}
+    stamped = []
+    for condition in conditions:
+        status = "True" if condition.status else "False"
+        previous = before.get(condition.type)
+        kept = previous is not None and previous.status == status
+        stamped.append(
+            ConditionStatus(
+                type=condition.type.value,
+                status=status,
+                observed_generation=generation,
+                last_transition_time=previous.last_transition_time if previous is not None and kept else now,
+                reason=condition.reason.value,
+                message=_short(condition.message),
+            )
+        )
+    return stamped
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= MESSAGE_CHARS_MAX else message[: MESSAGE_CHARS_MAX - 1] + "…"

@@ -1,0 +1,62 @@
+"""Can this specification ever work here? What admission cannot see, and once more what it can, in Lambda's words.
+
+Admission (the CEL rules of the kind) answers first; these answers are for what depends on the installation, and for
+objects that were stored before a rule existed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from lambent.core.readiness import Problem
+from lambent.model import environment_variables as variables_rules
+from lambent.model import limits
+from lambent.model.conditions import Reason
+from lambent.model.functions import FunctionObject, FunctionSpec
+
+MANDATORY = "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+IMAGE_COMING = (
+    "packageType Image is not supported by this version of Lambent yet; it is coming. Use packageType Zip with one "
+    "of the installed runtimes until then."
+)
+
+
+def find_problem(function: FunctionObject, runtimes: Iterable[str], older: str | None) -> Problem | None:
+    """What only a person can change about this function, or None. `older` is another object with its name."""
+    spec = function.spec
+    if older is not None:
+        return Problem(
+            Reason.DUPLICATE_FUNCTION_NAME,
+            f"Function already exist: {function.function_name} (it is the older object {older} in this namespace)",
+        )
+    if spec.package_type == "Image":
+        return Problem(Reason.PACKAGE_TYPE_NOT_SUPPORTED, IMAGE_COMING)
+    if not spec.runtime or not spec.handler:
+        return Problem(Reason.INVALID_SPEC, MANDATORY)
+    installed = sorted(runtimes)
+    if spec.runtime not in installed:
+        return Problem(
+            Reason.RUNTIME_NOT_INSTALLED,
+            f"Value {spec.runtime} at 'runtime' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(installed)}]",
+        )
+    return _environment_problem(spec)
+
+
+def _environment_problem(spec: FunctionSpec) -> Problem | None:
+    variables = spec.environment.variables if spec.environment else {}
+    if not variables:
+        return None
+    if not all(re.fullmatch(variables_rules.NAME_PATTERN, name) for name in variables):
+        return Problem(Reason.INVALID_SPEC, variables_rules.NAME_REFUSED)
+    reserved = [name for name in variables_rules.RESERVED_NAMES if name in variables]
+    if reserved:
+        return Problem(Reason.INVALID_SPEC, variables_rules.RESERVED_REFUSED + ", ".join(reserved))
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    size = len(measured.encode("utf-8", "surrogatepass"))
+    if size > limits.ENVIRONMENT_BYTES_MAX:
+        # Lambda prints the values here; a status is no place for what may be secrets
+        return Problem(Reason.INVALID_SPEC, f"{variables_rules.SIZE_REFUSED} String measured: {size} bytes of JSON")
+    return None

@@ -1,0 +1,197 @@
+"""What does an execution environment's pod look like? Its manifest, and nothing about when there should be one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lambent.model import limits, names
+from lambent.model.environments import Key
+from lambent.model.functions import FunctionObject, FunctionSpec, Placement
+
+RUNTIME_UID, RUNTIME_GID = 993, 990
+"""Lambda's own sandbox user and group."""
+CODE_VOLUME_MIB = 512
+"""/var/task and /opt each: code is at most 250 MB unzipped; the rest is room for the archive while unpacking."""
+EPHEMERAL_REQUEST_MIB = 64
+"""What is in /tmp is rarely much, so it is overcommitted: the limit protects the node, the request is small."""
+STOPPING_SECONDS = 5
+"""Beyond the function's timeout: extensions and runtime get Lambda's two seconds, the rest is for the agent."""
+_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+_LABEL_CHARS_MAX = 63
+_NAME_CHARS_MAX = 46
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSettings:
+    """What the operator of the installation decides about every environment."""
+
+    door_port: int
+    pull_policy: str = "IfNotPresent"
+    agent_allowance_mb: int = 64
+    """Memory limit beyond memorySize, for the agent."""
+    cpu_request_percent: int = 10
+    """CPU request as a share of the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """What environments of one key have in common beyond the function's specification."""
+
+    key: Key
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """What one pod has for itself."""
+
+    name: str
+    nonce: str
+    token_sha256: str
+    """The pod knows only the hash: a function that reads its pod's environment learns nothing that opens a door."""
+
+
+def pod_name(function_name: str, roll: str) -> str:
+    """Name of a pod: the object's name, shortened so that the whole is a host name, and something random."""
+    return f"{function_name[:_NAME_CHARS_MAX].rstrip('-.')}-{roll}"
+
+
+def cpu_limit_millicores(memory_mb: int) -> int:
+    """Lambda's proportion, one vCPU at 1,769 MB, at most six; rounded to the nearest millicore (128 MB: 72m)."""
+    exact = memory_mb * 1000 / limits.MEMORY_MB_PER_VCPU
+    return min(limits.VCPUS_MAX * 1000, max(1, int(exact + 0.5)))
+
+
+def environment_pod(
+    function: FunctionObject, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
+) -> dict[str, Any]:
+    """The manifest of one environment: a bare pod that belongs to its Function and meets Pod Security `restricted`."""
+    spec = function.spec
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",  # a restarted agent would look unclaimed over the old /tmp
+        "hostname": identity.name.rsplit("-", 1)[-1],
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": spec.service_account is not None,
+        "terminationGracePeriodSeconds": spec.timeout + STOPPING_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": RUNTIME_UID,
+            "runAsGroup": RUNTIME_GID,
+            "fsGroup": RUNTIME_GID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "nodeSelector": {"kubernetes.io/arch": _ARCHITECTURES[spec.architectures[0]]},
+        "containers": [_container(spec, facts, settings, identity)],
+        "volumes": [
+            _empty_dir("tmp", spec.ephemeral_storage.size),
+            _empty_dir("task", CODE_VOLUME_MIB),
+            _empty_dir("opt", CODE_VOLUME_MIB),
+        ],
+    }
+    if spec.service_account is not None:
+        pod["serviceAccountName"] = spec.service_account
+    _place(pod, spec.placement, facts.key)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(function, facts, identity),
+        "spec": pod,
+    }
+
+
+def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodIdentity) -> dict[str, Any]:
+    labels = {
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_COMPONENT: names.COMPONENT_ENVIRONMENT,
+        names.LABEL_NAME: names.MANAGED_BY,
+        names.LABEL_FUNCTION_UID: facts.key.function_uid,
+        names.LABEL_VERSION: facts.key.version,
+        names.LABEL_POD_REVISION: facts.key.pod_revision,
+        names.LABEL_STATE: "claimed",  # made for its function: no pool to be taken from
+    }
+    if function.spec.runtime:
+        labels[names.LABEL_RUNTIME] = function.spec.runtime
+    if len(function.name) <= _LABEL_CHARS_MAX:  # object names may be longer than label values
+        labels[names.LABEL_INSTANCE] = function.name
+    return {
+        "name": identity.name,
+        "namespace": function.namespace,
+        "labels": labels,
+        "annotations": {
+            names.ANNOTATION_FUNCTION_NAME: function.function_name,
+            names.ANNOTATION_NONCE: identity.nonce,
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": "Function",
+                "name": function.name,
+                "uid": function.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+
+
+def _container(
+    spec: FunctionSpec, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
+) -> dict[str, Any]:
+    return {
+        "name": names.CONTAINER_ENVIRONMENT,
+        "image": facts.image,
+        "imagePullPolicy": settings.pull_policy,
+        "env": [{"name": "LAMBENT_TOKEN_SHA256", "value": identity.token_sha256}],
+        "ports": [{"name": "door", "containerPort": settings.door_port, "protocol": "TCP"}],
+        "resources": _resources(spec, settings),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - Lambda's path, inside the container
+            {"name": "task", "mountPath": "/var/task"},
+            {"name": "opt", "mountPath": "/opt"},
+        ],
+    }
+
+
+def _resources(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str, Any]:
+    """Memory is guaranteed, CPU is a share with Lambda's cap, storage is a cap."""
+    memory = f"{spec.memory_size + settings.agent_allowance_mb}Mi"
+    cpu_limit = cpu_limit_millicores(spec.memory_size)
+    cpu_request = min(cpu_limit, max(1, cpu_limit * settings.cpu_request_percent // 100))
+    storage = spec.ephemeral_storage.size + 2 * CODE_VOLUME_MIB
+    return {
+        "limits": {"memory": memory, "cpu": f"{cpu_limit}m", "ephemeral-storage": f"{storage}Mi"},
+        "requests": {"memory": memory, "cpu": f"{cpu_request}m", "ephemeral-storage": f"{EPHEMERAL_REQUEST_MIB}Mi"},
+    }
+
+
+def _empty_dir(name: str, mib: int) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"sizeLimit": f"{mib}Mi"}}
+
+
+def _place(pod: dict[str, Any], placement: Placement | None, key: Key) -> None:
+    """The allowlist: nothing else of a pod is the function's to set, and what we set ourselves wins."""
+    if placement is None:
+        return
+    pod["nodeSelector"] = {**(placement.node_selector or {}), **pod["nodeSelector"]}
+    if placement.tolerations:
+        pod["tolerations"] = [
+            toleration.model_dump(by_alias=True, exclude_none=True) for toleration in placement.tolerations
+        ]
+    if placement.topology_spread_constraints:
+        selector = {"matchLabels": {names.LABEL_FUNCTION_UID: key.function_uid}}
+        pod["topologySpreadConstraints"] = [
+            {**spread.model_dump(by_alias=True), "labelSelector": selector}
+            for spread in placement.topology_spread_constraints
+        ]
+    if placement.priority_class_name:
+        pod["priorityClassName"] = placement.priority_class_name
+    if placement.runtime_class_name:
+        pod["runtimeClassName"] = placement.runtime_class_name
+    if placement.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": secret} for secret in placement.image_pull_secrets]

@@ -1,0 +1,63 @@
+"""`status` of a Function: conditions and what was observed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .fields import Fields
+from .schemas import Extra, ListType
+
+
+class ConditionStatus(Fields):
+    """A condition as metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=316, description="Type of the condition; CamelCase, unique in the list.")]
+    status: Annotated[
+        Literal["True", "False", "Unknown"], Field(description="Whether the condition holds: True, False or Unknown.")
+    ]
+    observed_generation: Annotated[int | None, Field(ge=0, description="Generation of the object that was judged.")] = (
+        None
+    )
+    last_transition_time: Annotated[
+        str, Field(description="When the status of the condition changed last."), Extra({"format": "date-time"})
+    ]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=1024, description="Why, as one of the documented reasons; CamelCase.")
+    ]
+    message: Annotated[str, Field(max_length=32768, description="Why, for people, with the next step.")]
+
+
+class FunctionStatus(Fields):
+    """What is true of the function now."""
+
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
+    ] = None
+    conditions: Annotated[
+        list[ConditionStatus],
+        Field(
+            max_length=16,
+            description="What is true of the function. Ready is always there; Reconciling and Stalled only while True.",
+        ),
+        ListType("map", ("type",)),
+    ] = Field(default_factory=list)
+    function_arn: Annotated[str | None, Field(max_length=256, description="ARN of the function.")] = None
+    code_sha256: Annotated[
+        str | None, Field(max_length=44, description="SHA-256 of the deployment package, base64.")
+    ] = None
+    code_size: Annotated[int | None, Field(ge=0, description="Size of the deployment package in bytes.")] = None
+    revision: Annotated[
+        str | None, Field(max_length=16, description="Digest of configuration and code: the identity of a publish.")
+    ] = None
+    pod_revision: Annotated[
+        str | None,
+        Field(max_length=16, description="Digest of all that makes an environment: the identity of environments."),
+    ] = None
+    environments: Annotated[
+        int | None, Field(ge=0, description="Execution environments, sampled at most every ten seconds.")
+    ] = None
+    last_modified: Annotated[
+        str | None, Field(description="When code or configuration changed last."), Extra({"format": "date-time"})
+    ] = None

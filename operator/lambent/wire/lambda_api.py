@@ -1,0 +1,226 @@
+"""The Lambda API's Invoke as it is spoken: request target and headers in, response headers and errors out.
+
+Rules and wordings: AWS's API reference and what the service really answers. Nothing here knows which functions
+exist (`core/routing`) or reads a socket.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from lambent.model import limits, names
+from lambent.model.arns import FUNCTION_NAME_PATTERN, FunctionReference, parse_function_reference
+from lambent.model.errors import (
+    InvalidParameterValue,
+    InvalidRequestContent,
+    LambdaError,
+    RequestEntityTooLarge,
+    TooManyRequests,
+    UnknownOperation,
+    ValidationFailed,
+)
+
+_PREFIX = "/2015-03-31/functions/"
+_SUFFIX = "/invocations"
+_REFERENCE_CHARS_MAX = 256
+_QUALIFIER_CHARS_MAX = 128
+_QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
+_QUALIFIER_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_$.")
+
+INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+REQUEST_RESPONSE, DRY_RUN, EVENT = "RequestResponse", "DryRun", "Event"
+LOG_TYPES = ("None", "Tail")
+
+REQUEST_ID = "x-amzn-RequestId"
+TRACE_ID = "X-Amzn-Trace-Id"
+_TRACE_CHARS_MAX = 1024
+NAMESPACE = "X-Lambent-Namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request line names: a function as the caller wrote it and the qualifier, `$LATEST` by default."""
+
+    reference: FunctionReference
+    qualifier: str
+    qualified: bool
+    """Whether the caller wrote a qualifier: then the invoked ARN carries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the headers of an Invoke ask for."""
+
+    invocation_type: str
+    tail: bool
+    client_context: str | None
+    """Base64 of a JSON object, checked."""
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_target(raw_target: str) -> Target:
+    """Parse `/2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
+
+    Raises:
+        UnknownOperation: for any other path.
+        ValidationFailed, InvalidParameterValue: as Lambda words them.
+    """
+    path, _, query = raw_target.partition("?")
+    name = path[len(_PREFIX) : -len(_SUFFIX)]
+    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name:
+        raise UnknownOperation("The operation you tried to call is not known.")
+    text = unquote(name)
+    reference = _function_reference(text)
+    asked = dict(parse_qsl(query, keep_blank_values=True)).get("Qualifier")
+    if asked is not None:
+        _check_qualifier(asked)
+    if asked and reference.qualifier and asked != reference.qualifier:
+        raise InvalidParameterValue(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    qualifier = asked or reference.qualifier
+    return Target(reference, qualifier or names.LATEST, qualifier is not None)
+
+
+def _function_reference(text: str) -> FunctionReference:
+    if len(text) > _REFERENCE_CHARS_MAX:
+        raise _constraint(text, "functionName", f"have length less than or equal to {_REFERENCE_CHARS_MAX}")
+    reference = parse_function_reference(text)
+    if reference is None:
+        raise _constraint(
+            text, "functionName", f"satisfy regular expression pattern: {FUNCTION_NAME_PATTERN}"
+        )
+    return reference
+
+
+def _check_qualifier(text: str) -> None:
+    if len(text) > _QUALIFIER_CHARS_MAX:
+        raise _constraint(text, "qualifier", f"have length less than or equal to {_QUALIFIER_CHARS_MAX}")
+    if not text:
+        raise _constraint(text, "qualifier", "have length greater than or equal to 1")
+    if not _QUALIFIER_CHARS.issuperset(text):
+        raise _constraint(text, "qualifier", f"satisfy regular expression pattern: {_QUALIFIER_PATTERN}")
+
+
+def _constraint(value: str, member: str, phrase: str) -> ValidationFailed:
+    return ValidationFailed(
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+        f"Member must {phrase}"
+    )
+
+
+_DEFAULT_OPTIONS = Options(REQUEST_RESPONSE, tail=False, client_context=None)
+
+
+def parse_options(headers: Mapping[str, str]) -> Options:
+    """Parse the headers of an Invoke (looked up without regard to case).
+
+    Raises:
+        ValidationFailed, InvalidRequestContent: as Lambda words them.
+    """
+    kind = headers.get("X-Amz-Invocation-Type")
+    log = headers.get("X-Amz-Log-Type")
+    context = headers.get("X-Amz-Client-Context")
+    if kind is None and log is None and context is None:
+        return _DEFAULT_OPTIONS
+    if kind is not None and kind not in INVOCATION_TYPES:
+        raise _not_in_set(kind, "invocationType", INVOCATION_TYPES)
+    if log is not None and log not in LOG_TYPES:
+        raise _not_in_set(log, "logType", LOG_TYPES)
+    if context:
+        _check_client_context(context)
+    return Options(kind or REQUEST_RESPONSE, tail=log == "Tail", client_context=context or None)
+
+
+def _not_in_set(value: str, member: str, allowed: tuple[str, ...]) -> ValidationFailed:
+    return _constraint(value, member, f"satisfy enum value set: [{', '.join(allowed)}]")
+
+
+def _check_client_context(text: str) -> None:
+    if len(text) > limits.CLIENT_CONTEXT_BASE64_CHARS_MAX:
+        raise InvalidRequestContent(
+            f"Client context must be no longer than {limits.CLIENT_CONTEXT_BASE64_CHARS_MAX} bytes."
+        )
+    try:
+        context = json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, RecursionError, binascii.Error):
+        context = None
+    if not isinstance(context, dict):
+        raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"Unrecognized token '{name}'")
+
+
+_CHECKER = json.JSONDecoder(
+    # Numbers are only looked at, never converted: no limit of digits, no cost.
+    parse_constant=_refuse_constant,
+    parse_int=len,
+    parse_float=len,
+)
+
+
+def check_event(body: bytes) -> bytes:
+    """The event as the function will get it: `{}` for nothing, else the same bytes, known to be JSON.
+
+    Raises:
+        RequestEntityTooLarge, InvalidRequestContent: as Lambda words them.
+    """
+    if len(body) > limits.REQUEST_BYTES_MAX:
+        raise too_large()
+    if not body:
+        return b"{}"
+    try:
+        _CHECKER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _not_json(f"Invalid UTF-8 start byte 0x{body[error.start]:x}") from None
+    except RecursionError:
+        raise _not_json("Document nesting depth exceeds the maximum allowed") from None
+    except ValueError as error:
+        raise _not_json(str(error)) from None
+    return body
+
+
+def _not_json(detail: str) -> InvalidRequestContent:
+    return InvalidRequestContent(
+        f"Could not parse request body into json: Could not parse payload into json: {detail}"
+    )
+
+
+def too_large() -> RequestEntityTooLarge:
+    """A synchronous request over its limit."""
+    return RequestEntityTooLarge(
+        f"Request must be smaller than {limits.REQUEST_BYTES_MAX} bytes for the InvokeFunction operation"
+    )
+
+
+def encode_error(error: LambdaError, request_id: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an error; its status is `error.status`."""
+    fields: dict[str, str] = {} if error.fault is None else {"Type": error.fault}
+    fields[error.member] = error.message
+    if isinstance(error, TooManyRequests):
+        fields["Reason"] = error.reason
+    headers = {
+        "Content-Type": "application/json",
+        REQUEST_ID: request_id,
+        "x-amzn-ErrorType": error.code,
+    }
+    return headers, json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def trace_header(given: str | None, epoch_seconds: int, entropy_hex: str) -> str:
+    """The request's X-Ray trace header: the caller's when it names a root, else a new one that is not sampled.
+
+    `entropy_hex` is 40 random hex digits: 24 of the root, 16 of the parent.
+    """
+    if given and "Root=" in given and len(given) <= _TRACE_CHARS_MAX and given.isascii() and given.isprintable():
+        return given
+    return f"Root=1-{epoch_seconds:08x}-{entropy_hex[:24]};Parent={entropy_hex[24:40]};Sampled=0"

@@ -1,0 +1,215 @@
+"""The processes as the chart deploys them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from lambent.model.runtimes import CATALOGUE
+
+PROCESSES = ("controller", "gateway", "codestore")
+SOURCE = Path(__file__).resolve().parents[2] / "operator" / "lambent"
+MAY_STAY_UNSET = {
+    "controller": {"LAMBENT_WORKERS"},
+    "gateway": {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT", "LAMBENT_HOST", "LAMBENT_LINGER_SECONDS"},
+    "codestore": set(),
+}
+"""Settings with a default that the chart has no reason to change."""
+
+
+def settings_read(process):
+    """Every variable that a process reads, by its text."""
+    texts = [path.read_text() for path in (SOURCE / process).rglob("*.py")]
+    return {name for text in texts for name in re.findall(r"LAMBENT_[A-Z_]*[A-Z]", text)}
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_chart_sets_what_the_process_reads_and_nothing_else(rendered, process):
+    """A setting that nobody reads is a lie in values.yaml; one that nobody sets is a surprise."""
+    given = {name for name in rendered.environment(process) if name.startswith("LAMBENT_")}
+    assert given == settings_read(process) - MAY_STAY_UNSET[process]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_no_setting_is_left_to_the_variables_of_services(rendered, process):
+    """The kubelet sets LAMBENT_GATEWAY_PORT=tcp://… for a Service lambent-gateway: what is unset may not look so."""
+    links = re.compile(r"LAMBENT_\w+_(PORT|SERVICE_HOST|SERVICE_PORT)")
+    services = {each["metadata"]["name"] for each in rendered.all("Service")}
+    linked = {f"{name.upper().replace('-', '_')}_PORT" for name in services}
+    unset = settings_read(process) - set(rendered.environment(process))
+    assert not unset & linked
+    assert {name for name in unset if links.fullmatch(name)} <= {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT"}
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_pods_meet_pod_security_restricted(rendered, process):
+    """Lambent asks nothing of a namespace that it does not give to functions."""
+    pod = rendered.one("Deployment", f"lambent-{process}")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert isinstance(pod["securityContext"]["runAsUser"], int)
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"emptyDir", "secret", "projected", "persistentVolumeClaim"}
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_process_answers_probes_on_its_metrics_port(rendered, process):
+    """Liveness is not readiness, and readiness is not leadership."""
+    container = rendered.container(process)
+    assert {"name": "metrics", "containerPort": 9090} in container["ports"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+    assert container["args"] == [process]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_selectors_select_the_process_alone(rendered, process):
+    """Two Deployments with one selector would fight over pods."""
+    deployment = rendered.one("Deployment", f"lambent-{process}")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] == process
+    assert labels["app.kubernetes.io/managed-by"] != "lambent", "that value marks execution environments"
+
+
+def test_a_gateway_may_take_as_long_as_the_longest_invocation_to_end(rendered):
+    """A rolling update loses no request: the new gateway is ready before the old one drains for up to 15 minutes."""
+    deployment = rendered.one("Deployment", "lambent-gateway")
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    linger = 5
+    assert grace > linger + float(rendered.environment("gateway")["LAMBENT_DRAIN_SECONDS"]) >= linger + 900
+
+
+def test_gateways_are_found_while_they_are_not_ready(rendered):
+    """The controller must hear a draining gateway: its environments are in use."""
+    service = rendered.one("Service", "lambent-gateway-internal")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    assert rendered.environment("controller")["LAMBENT_GATEWAY_SERVICE"] == "lambent-gateway-internal"
+    assert str(service["ports"][0]["port"]) == rendered.environment("controller")["LAMBENT_GATEWAY_PORT"]
+
+
+def test_the_internal_door_is_on_no_public_service(rendered):
+    """The public Service offers the public door only."""
+    (port,) = rendered.one("Service", "lambent-gateway")["spec"]["ports"]
+    assert port["targetPort"] == "http"
+    assert port["port"] == 8080
+
+
+def test_a_cold_start_needs_no_dns(helm, rendered):
+    """The code store's URL is an address out of the Service's variables, whatever the release is called."""
+    assert rendered.environment("gateway")["LAMBENT_CODESTORE_URL"] == "http://$(LAMBENT_CODESTORE_SERVICE_HOST):8082"
+    other = helm.template(release="my-faas.two")
+    (gateway,) = [each for each in other.all("Deployment") if each["metadata"]["name"].endswith("-gateway")]
+    pod = gateway["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is True
+    url = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}["LAMBENT_CODESTORE_URL"]
+    assert url == "http://$(MY_FAAS_TWO_CODESTORE_SERVICE_HOST):8082"
+    assert [each for each in other.all("Service") if each["metadata"]["name"] == "my-faas-two-codestore"]
+    given = helm.template({"codestore": {"url": "http://store.example:8082"}})
+    assert given.environment("gateway")["LAMBENT_CODESTORE_URL"] == "http://store.example:8082"
+
+
+def test_the_code_store_keeps_code_on_a_volume(helm, rendered):
+    """One writer on one claim; an existing claim or none at all when asked for."""
+    assert rendered.one("PersistentVolumeClaim", "lambent-codestore")["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert rendered.one("Deployment", "lambent-codestore")["spec"]["strategy"] == {"type": "Recreate"}
+
+    def code(persistence):
+        objects = helm.template({"codestore": {"persistence": persistence}})
+        pod = objects.one("Deployment", "lambent-codestore")["spec"]["template"]["spec"]
+        (volume,) = [each for each in pod["volumes"] if each["name"] == "code"]
+        return volume, objects.all("PersistentVolumeClaim")
+
+    assert code({"enabled": False}) == ({"name": "code", "emptyDir": {"sizeLimit": "10Gi"}}, [])
+    assert code({"existingClaim": "mine"}) == ({"name": "code", "persistentVolumeClaim": {"claimName": "mine"}}, [])
+    (claim,) = code({"storageClass": "fast"})[1]
+    assert claim["spec"]["storageClassName"] == "fast"
+    (claim,) = code({"storageClass": "-"})[1]
+    assert claim["spec"]["storageClassName"] == ""
+
+
+def test_each_process_holds_the_keys_it_needs(rendered):
+    """The code store cannot make agent tokens; the controller reads the Secret by its name."""
+
+    def keys(process):
+        pod = rendered.one("Deployment", f"lambent-{process}")["spec"]["template"]["spec"]
+        return {item["key"] for volume in pod["volumes"] if "secret" in volume for item in volume["secret"]["items"]}
+
+    assert keys("gateway") == {"agent-key", "url-key"}
+    assert keys("codestore") == {"url-key"}
+    assert keys("controller") == set()
+    assert rendered.environment("controller")["LAMBENT_KEYS_SECRET"] == "lambent-keys"
+
+
+def test_the_code_store_has_no_api_token(rendered):
+    """It never speaks to the API server."""
+    assert rendered.one("ServiceAccount", "lambent-codestore")["automountServiceAccountToken"] is False
+    pod = rendered.one("Deployment", "lambent-codestore")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_controller_introduces_itself_with_a_short_lived_token(rendered):
+    """The gateway admits that user and that audience only."""
+    pod = rendered.one("Deployment", "lambent-controller")["spec"]["template"]["spec"]
+    (token,) = [
+        source["serviceAccountToken"]
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+    ]
+    assert token == {"path": "token", "audience": "lambent-internal", "expirationSeconds": 600}
+    user = rendered.environment("gateway")["LAMBENT_CONTROLLER_USER"]
+    assert user == f"system:serviceaccount:lambent-system:{pod['serviceAccountName']}"
+
+
+def test_images_move_to_a_mirror_with_one_value(helm):
+    """global.imageRegistry takes the place of the registry host in every image, runtimes included."""
+    rendered = helm.template(
+        {
+            "global": {"imageRegistry": "mirror.example:5000"},
+            "image": {"digest": "sha256:" + "a" * 64},
+            "runtimes": {"python3.11": "mine/python:7", "provided.al2023": "localhost/provided"},
+        }
+    )
+    for process in PROCESSES:
+        image = rendered.container(process)["image"]
+        assert image == f"mirror.example:5000/lambent/lambent@sha256:{'a' * 64}"
+    assert json.loads(rendered.environment("controller")["LAMBENT_RUNTIMES"]) == {
+        "python3.11": "mirror.example:5000/mine/python:7",
+        "provided.al2023": "mirror.example:5000/provided:0.1.0",
+    }
+
+
+def test_the_runtimes_offered_are_in_the_catalogue_and_of_this_release(rendered):
+    """A runtime image without a tag is the one that was released with the chart."""
+    runtimes = json.loads(rendered.environment("controller")["LAMBENT_RUNTIMES"])
+    assert runtimes.keys() <= CATALOGUE.keys()
+    assert runtimes["python3.11"].endswith(":0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("values", "namespaces", "default"),
+    [
+        ({}, "", "default"),
+        ({"defaultNamespace": "apps"}, "", "apps"),
+        ({"watchNamespaces": ["one", "two"]}, "one,two", "one"),
+        ({"watchNamespaces": ["one", "two"], "defaultNamespace": "two"}, "one,two", "two"),
+    ],
+)
+def test_requests_without_an_account_go_to_a_namespace_that_is_watched(helm, values, namespaces, default):
+    """Both processes watch the same."""
+    rendered = helm.template(values)
+    for process in ("controller", "gateway"):
+        assert rendered.environment(process)["LAMBENT_NAMESPACES"] == namespaces
+    assert rendered.environment("gateway")["LAMBENT_DEFAULT_NAMESPACE"] == default

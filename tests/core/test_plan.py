@@ -1,0 +1,170 @@
+"""What is to be done for one function? Observations in, actions out."""
+
+from dataclasses import replace
+
+import pytest
+
+from lambent.core.plan import (
+    CreatePods,
+    DeletePods,
+    Installation,
+    Observation,
+    RecordEvent,
+    RetirePods,
+    StoreCode,
+    WriteStatus,
+    plan,
+)
+from lambent.core.readiness import Problem, StoredCode
+from lambent.core.scaling import Report, ScalingSettings, ScalingState
+from lambent.model.conditions import Reason
+from lambent.model.environments import Demand, EnvironmentPod, IdleEnvironment, Key
+from lambent.model.functions import FunctionObject
+
+INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings())
+STORED = StoredCode("ab" * 32, "q6ur", 142)
+AWAY = Problem(Reason.CODE_STORE_UNAVAILABLE, "away")
+BROKEN = Problem(Reason.INVALID_CODE, "not a zip archive")
+NOW = 1000.0
+
+
+def function(status=None, deleting=False, generation=1, **spec):
+    metadata = {"name": "f", "namespace": "a", "uid": "u", "generation": generation}
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return FunctionObject.from_kubernetes(
+        {
+            "metadata": metadata,
+            "spec": {"runtime": "python3.11", "handler": "index.handler", "code": {"inline": "x"}, **spec},
+            "status": status.model_dump(by_alias=True, mode="json", exclude_none=True) if status else {},
+        }
+    )
+
+
+def seen(of=None, **fields):
+    fields = {"code": STORED, "pods": (), "reports": (), "older": None, "refusal": None, **fields}
+    return Observation(
+        function=of or function(), account="123456789012", gateways_heard=True, now=NOW,
+        timestamp="2026-01-01T00:00:00Z", since_status=1000.0, **fields,
+    )
+
+
+def decided(observation, state=ScalingState()):
+    return plan(observation, INSTALLATION, state).actions
+
+
+def status_written(actions):
+    [status] = [action.status for action in actions if isinstance(action, WriteStatus)]
+    return status
+
+
+READY = status_written(decided(seen()))
+KEY = Key("u", "latest", READY.pod_revision)
+
+
+def pod(name, key=KEY, **fields):
+    return EnvironmentPod("a", name, f"uid-{name}", key, "n", "2026-01-01T00:00:00Z", **{"running": True, **fields})
+
+
+def waits(number, key=KEY, idle=()):
+    return (Report("g", Demand(1, key, 0, number, 0, idle), NOW),)
+
+
+def kinds(actions):
+    return [type(action).__name__ for action in actions]
+
+
+PLANS = {
+    "code nobody looked at is stored first": (seen(code=None), ["StoreCode"]),
+    "a new function gets its status and is told of": (seen(), ["WriteStatus", "RecordEvent"]),
+    "a quiet function gets nothing": (seen(function(READY)), []),
+    "a request gets an environment": (seen(function(READY), reports=waits(1)), ["CreatePods"]),
+    "an idle environment is retired": (
+        seen(function(READY), pods=(pod("p"),), reports=waits(0, idle=(IdleEnvironment("p", 300_000),))),
+        ["RetirePods", "WriteStatus"],
+    ),
+    "a function on its way out takes its pods along": (
+        seen(function(READY, deleting=True), pods=(pod("p"), pod("q", deleting=True))), ["DeletePods"]
+    ),
+    "and needs nothing more": (seen(function(READY, deleting=True)), []),
+    "what can never work is not packaged": (
+        seen(function(runtime="python9"), code=None), ["WriteStatus", "RecordEvent"]
+    ),
+    "broken code creates nothing": (seen(code=BROKEN, reports=waits(1)), ["WriteStatus", "RecordEvent"]),
+    "unstored code creates nothing": (seen(code=AWAY, reports=waits(1)), ["WriteStatus", "RecordEvent"]),
+}
+
+
+@pytest.mark.parametrize("row", PLANS.values(), ids=PLANS.keys())
+def test_actions_follow_from_what_was_seen(row):
+    """In the order in which they are to be applied."""
+    assert kinds(decided(row[0])) == row[1]
+
+
+def test_pods_are_created_before_the_status_is_written():
+    """Somebody waits for the pod, nobody for the status."""
+    blocked = seen(function(READY), reports=waits(1), pods=(pod("p", running=True, key=Key("u", "latest", "old")),))
+    assert kinds(decided(blocked)) == ["CreatePods", "WriteStatus"]
+
+
+def test_created_pods_are_of_the_revision_that_the_status_names():
+    """Gateways find them by it."""
+    [create] = decided(seen(function(READY), reports=waits(3)))
+    assert create == CreatePods(3, create.facts)
+    assert (create.facts.key, create.facts.image) == (KEY, "registry/python:3.11")
+
+
+def test_while_new_code_cannot_be_stored_the_old_revision_lives_on():
+    """Its environments serve, idle away as ever, and no new ones can be built."""
+    changed = function(READY, generation=2, memorySize=256)
+    serving = seen(changed, code=AWAY, pods=(pod("p"),), reports=waits(1, idle=(IdleEnvironment("p", 5000),)))
+    actions = decided(serving)
+    assert not [action for action in actions if isinstance(action, CreatePods | RetirePods | DeletePods)]
+    assert status_written(actions).pod_revision == READY.pod_revision
+
+
+def test_a_new_revision_retires_the_idle_environments_of_the_old():
+    """They would never be used again."""
+    changed = function(READY, generation=2, memorySize=256)
+    [retire, *_] = decided(seen(changed, pods=(pod("p"),), reports=waits(0, idle=(IdleEnvironment("p", 5000),))))
+    assert retire == RetirePods(("p",))
+
+
+def test_a_refusal_is_in_the_status_while_it_is_tried_again():
+    """Ready says why nobody can be served."""
+    state = ScalingState(at=NOW, failing=KEY, failures=1, not_before=NOW + 1)
+    refusal = Problem(Reason.QUOTA_EXCEEDED, "exceeded quota")
+    actions = decided(seen(function(READY), reports=waits(1), refusal=refusal), state)
+    assert kinds(actions) == ["WriteStatus", "RecordEvent"]
+    assert actions[1] == RecordEvent(True, Reason.QUOTA_EXCEEDED, "exceeded quota")
+    again = decided(seen(function(status_written(actions)), reports=waits(1)), state)
+    assert again == ()  # said already, and remembered even when the refusal itself is not
+
+
+def test_milestones_are_told_once():
+    """An event is a change, not a state."""
+    broken = status_written(decided(seen(code=BROKEN)))
+    [told] = [action for action in decided(seen(code=BROKEN)) if isinstance(action, RecordEvent)]
+    assert told == RecordEvent(True, Reason.INVALID_CODE, "not a zip archive")
+    assert decided(seen(function(broken), code=BROKEN)) == ()
+    [_, mended] = decided(seen(function(broken, generation=2)))
+    assert mended.reason == Reason.AVAILABLE
+
+
+def test_samples_wait_their_turn_and_wake_the_loop():
+    """At most one write in ten seconds."""
+    busy = replace(seen(function(READY), pods=(pod("p"),), reports=waits(0)), since_status=4.0)
+    step = plan(busy, INSTALLATION, ScalingState())
+    assert step.actions == ()
+    assert step.look_again == pytest.approx(6.0)
+
+
+def test_store_code_is_never_mixed_with_anything_else():
+    """Everything else depends on its outcome."""
+    assert decided(seen(code=None, reports=waits(9), pods=(pod("p"),))) == (StoreCode(),)
+
+
+def test_deleting_takes_everything_that_is_not_going_already():
+    """Busy or not: the agent lets a request in flight finish."""
+    leaving = seen(function(READY, deleting=True), pods=(pod("p"), pod("q", running=False)))
+    assert decided(leaving) == (DeletePods(("p", "q")),)

@@ -1,0 +1,96 @@
+"""When do two states of a function mean the same?"""
+
+import pytest
+
+from lambent.core.revisions import pod_revision, revision
+from lambent.model.functions import FunctionSpec
+
+CODE = "ab" * 32
+BASE = {"runtime": "python3.11", "handler": "index.handler", "code": {"inline": "x"}}
+
+
+def spec(**changes):
+    return FunctionSpec.model_validate({**BASE, **changes})
+
+
+PUBLISHES = {
+    "another runtime": {"runtime": "python3.12"},
+    "another handler": {"handler": "index.other"},
+    "more memory": {"memorySize": 256},
+    "another timeout": {"timeout": 10},
+    "a variable": {"environment": {"variables": {"A": "1"}}},
+    "another value": {"environment": {"variables": {"A": "2"}}},
+    "a larger /tmp": {"ephemeralStorage": {"size": 1024}},
+    "another architecture": {"architectures": ["arm64"]},
+    "a role": {"role": "reader"},
+}
+SAME = {
+    "a description": {"description": "alone publishes nothing"},
+    "tags": {"tags": {"team": "a"}},
+    "its name": {"functionName": "Other"},
+    "placement": {"placement": {"nodeSelector": {"disk": "ssd"}}},
+    "defaults said aloud": {"memorySize": 128, "timeout": 3, "packageType": "Zip", "ephemeralStorage": {"size": 512}},
+    "no variables said aloud": {"environment": {"variables": {}}},
+    "the same archive by other means": {"code": {"zipFile": "UEsFBg=="}},
+}
+
+
+def test_revisions_are_sixteen_hex_digits():
+    """Short enough for a label."""
+    assert len(revision(spec(), CODE)) == 16
+    int(revision(spec(), CODE), 16)
+
+
+def test_revisions_are_the_same_in_every_release():
+    """A new release must not restart every environment; who changes this changes it knowingly."""
+    assert revision(spec(), CODE) == "963d09e14d6db10c"
+
+
+@pytest.mark.parametrize("changes", PUBLISHES.values(), ids=PUBLISHES.keys())
+def test_what_a_version_snapshots_makes_a_new_revision(changes):
+    """Each of these is something else to publish."""
+    assert revision(spec(**changes), CODE) != revision(spec(), CODE)
+
+
+def test_every_difference_is_its_own():
+    """No two of them are confused."""
+    digests = {revision(spec(**changes), CODE) for changes in PUBLISHES.values()}
+    assert len(digests) == len(PUBLISHES)
+
+
+@pytest.mark.parametrize("changes", SAME.values(), ids=SAME.keys())
+def test_what_is_not_part_of_a_version_does_not(changes):
+    """Nothing new to publish."""
+    assert revision(spec(**changes), CODE) == revision(spec(), CODE)
+
+
+def test_other_code_is_another_revision():
+    """The digest stands for the code."""
+    assert revision(spec(), CODE) != revision(spec(), "cd" * 32)
+
+
+def test_the_order_of_variables_means_nothing():
+    """The digest is over canonical JSON."""
+    one = spec(environment={"variables": {"A": "1", "B": "2"}})
+    other = spec(environment={"variables": {"B": "2", "A": "1"}})
+    assert revision(one, CODE) == revision(other, CODE)
+
+
+PODS = {
+    "another image": ("r", "latest", "image:2", {}),
+    "another version": ("r", "3", "image:1", {}),
+    "another revision": ("s", "latest", "image:1", {}),
+    "placement": ("r", "latest", "image:1", {"placement": {"nodeSelector": {"disk": "ssd"}}}),
+}
+
+
+@pytest.mark.parametrize("row", PODS.values(), ids=PODS.keys())
+def test_what_shapes_a_pod_makes_new_environments(row):
+    """Without anything new to publish."""
+    assert pod_revision(*row[:3], spec(**row[3])) != pod_revision("r", "latest", "image:1", spec())
+
+
+def test_an_empty_placement_is_none():
+    """Saying nothing in many words changes nothing."""
+    empty = spec(placement={"tolerations": [], "nodeSelector": {}})
+    assert pod_revision("r", "latest", "i", empty) == pod_revision("r", "latest", "i", spec())

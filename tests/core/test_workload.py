@@ -1,0 +1,195 @@
+"""What does an execution environment's pod look like?"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambent.core.workload import (
+    EnvironmentFacts,
+    PodIdentity,
+    WorkloadSettings,
+    cpu_limit_millicores,
+    environment_pod,
+    pod_name,
+)
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod, Key
+from lambent.model.functions import FunctionObject
+
+KEY = Key("uid-1", "latest", "0123456789abcdef")
+FACTS = EnvironmentFacts(KEY, "registry/python:3.11")
+IDENTITY = PodIdentity("hello-0a1b2c", "nonce", "hash")
+SETTINGS = WorkloadSettings(door_port=9000)
+
+
+def function(name="hello", **spec):
+    body = {
+        "metadata": {"name": name, "namespace": "a", "uid": "uid-1", "generation": 1},
+        "spec": {"runtime": "python3.11", "handler": "index.handler", "code": {"inline": "x"}, **spec},
+    }
+    return FunctionObject.from_kubernetes(body)
+
+
+def pod(settings=SETTINGS, **spec):
+    return environment_pod(function(**spec), FACTS, settings, IDENTITY)
+
+
+def container(**spec):
+    return pod(**spec)["spec"]["containers"][0]
+
+
+CPU = {
+    "the least": (128, 72),
+    "one vCPU at Lambda's mark": (1769, 1000),
+    "linear": (3538, 2000),
+    "rounded to the nearest": (512, 289),
+    "the most memory": (10_240, 5789),
+    "never over six": (20_000, 6000),
+}
+
+
+@pytest.mark.parametrize("row", CPU.values(), ids=CPU.keys())
+def test_cpu_follows_memory(row):
+    """One vCPU at 1,769 MB, linear, at most six."""
+    assert cpu_limit_millicores(row[0]) == row[1]
+
+
+RESOURCES = {
+    "defaults": ({}, SETTINGS, ("192Mi", "72m", "7m", "1536Mi")),
+    "more memory": ({"memorySize": 1769}, SETTINGS, ("1833Mi", "1000m", "100m", "1536Mi")),
+    "a larger /tmp": ({"ephemeralStorage": {"size": 2048}}, SETTINGS, ("192Mi", "72m", "7m", "3072Mi")),
+    "a larger allowance": ({}, WorkloadSettings(9000, agent_allowance_mb=100), ("228Mi", "72m", "7m", "1536Mi")),
+    "CPU reserved": ({}, WorkloadSettings(9000, cpu_request_percent=100), ("192Mi", "72m", "72m", "1536Mi")),
+    "CPU hardly reserved": ({}, WorkloadSettings(9000, cpu_request_percent=1), ("192Mi", "72m", "1m", "1536Mi")),
+}
+
+
+@pytest.mark.parametrize("row", RESOURCES.values(), ids=RESOURCES.keys())
+def test_resources_are_lambdas(row):
+    """Memory is guaranteed, CPU is a share, storage is a cap."""
+    spec, settings, (memory, cpu, request, storage) = row
+    resources = pod(settings, **spec)["spec"]["containers"][0]["resources"]
+    assert resources["limits"] == {"memory": memory, "cpu": cpu, "ephemeral-storage": storage}
+    assert resources["requests"] == {"memory": memory, "cpu": request, "ephemeral-storage": "64Mi"}
+
+
+def test_the_controller_reads_back_what_it_builds():
+    """Labels and annotations are those that observers look for."""
+    built = pod()
+    built["metadata"]["uid"] = "pod-uid"
+    seen = EnvironmentPod.from_kubernetes(built)
+    assert seen is not None
+    assert (seen.key, seen.nonce, seen.name, seen.running) == (KEY, "nonce", "hello-0a1b2c", False)
+    wanted = dict(part.split("=") for part in names.ENVIRONMENT_SELECTOR.split(","))
+    assert wanted.items() <= built["metadata"]["labels"].items()
+
+
+def test_it_belongs_to_its_function():
+    """Deleting the function deletes it, and drain does not refuse it."""
+    assert pod()["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "lambent.dev/v1alpha1", "kind": "Function", "name": "hello", "uid": "uid-1",
+            "controller": True, "blockOwnerDeletion": True,
+        }
+    ]
+
+
+def test_it_holds_the_hash_of_its_token_and_nothing_else():
+    """A function that reads its pod's environment learns nothing that opens a door."""
+    assert container()["env"] == [{"name": "LAMBENT_TOKEN_SHA256", "value": "hash"}]
+
+
+PARTS = {
+    "never restarted": ("restartPolicy", {}, "Never"),
+    "time to finish": ("terminationGracePeriodSeconds", {"timeout": 900}, 905),
+    "no links to services": ("enableServiceLinks", {}, False),
+    "no API token": ("automountServiceAccountToken", {}, False),
+    "an API token for a role": ("automountServiceAccountToken", {"role": "reader"}, True),
+    "the role's account": ("serviceAccountName", {"role": "arn:aws:iam::123456789012:role/reader"}, "reader"),
+    "no account of its own": ("serviceAccountName", {}, None),
+    "Intel": ("nodeSelector", {}, {"kubernetes.io/arch": "amd64"}),
+    "Arm": ("nodeSelector", {"architectures": ["arm64"]}, {"kubernetes.io/arch": "arm64"}),
+    "a short host name": ("hostname", {}, "0a1b2c"),
+    "no deadline": ("activeDeadlineSeconds", {}, None),
+    "nodes chosen, ours wins": (
+        "nodeSelector",
+        {"placement": {"nodeSelector": {"disk": "ssd", "kubernetes.io/arch": "arm64"}}},
+        {"disk": "ssd", "kubernetes.io/arch": "amd64"},
+    ),
+    "tolerations": (
+        "tolerations",
+        {"placement": {"tolerations": [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 5}]}},
+        [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 5}],
+    ),
+    "spread, by our own selector": (
+        "topologySpreadConstraints",
+        {"placement": {"topologySpreadConstraints": [{"topologyKey": "zone"}]}},
+        [
+            {
+                "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"lambent.dev/function-uid": "uid-1"}},
+            }
+        ],
+    ),
+    "a priority": ("priorityClassName", {"placement": {"priorityClassName": "high"}}, "high"),
+    "a sandbox": ("runtimeClassName", {"placement": {"runtimeClassName": "gvisor"}}, "gvisor"),
+    "pull secrets": ("imagePullSecrets", {"placement": {"imagePullSecrets": ["s"]}}, [{"name": "s"}]),
+}
+
+
+@pytest.mark.parametrize("row", PARTS.values(), ids=PARTS.keys())
+def test_the_pod_says(row):
+    """Field by field."""
+    field, spec, expected = row
+    assert pod(**spec)["spec"].get(field) == expected
+
+
+ALLOWED_VOLUMES = {"name", "emptyDir"}
+LABELS = st.dictionaries(st.text("abc", min_size=1, max_size=5), st.text("abc", max_size=5), max_size=3)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "memorySize": st.integers(128, 10_240),
+            "timeout": st.integers(1, 900),
+            "ephemeralStorage": st.fixed_dictionaries({"size": st.integers(512, 10_240)}),
+            "architectures": st.sampled_from([["x86_64"], ["arm64"]]),
+            "role": st.sampled_from([None, "reader"]),
+            "placement": st.one_of(
+                st.none(),
+                st.fixed_dictionaries({"nodeSelector": LABELS, "imagePullSecrets": st.lists(st.just("s"), max_size=1)}),
+            ),
+        }
+    ),
+    st.integers(1, 100),
+)
+def test_every_pod_meets_pod_security_restricted(spec, percent):
+    """No specification yields a pod that the namespace would refuse, or that asks for more than its limit."""
+    built = pod(WorkloadSettings(9000, cpu_request_percent=percent), **spec)["spec"]
+    assert built["securityContext"]["runAsNonRoot"] is True
+    assert built["securityContext"]["runAsUser"] == 993
+    assert built["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not built.keys() & {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "initContainers", "ephemeralContainers"}
+    assert all(volume.keys() <= ALLOWED_VOLUMES for volume in built["volumes"])
+    [only] = built["containers"]
+    assert only["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }
+    milli = {kind: int(only["resources"][kind]["cpu"].removesuffix("m")) for kind in ("limits", "requests")}
+    assert 1 <= milli["requests"] <= milli["limits"] <= 6000
+
+
+@given(st.from_regex(r"\A[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?\Z"))
+def test_names_are_names_whatever_the_function_is_called(name):
+    """At most 63 characters, and no dot or hyphen before what is random."""
+    made = pod_name(name, "0123456789")
+    assert len(made) <= 63
+    assert made.endswith("-0123456789")
+    assert made.removesuffix("-0123456789")[-1:].isalnum()
+
+
+def test_a_long_function_name_is_no_label():
+    """Object names may have 253 characters, label values 63."""
+    labels = environment_pod(function(name="x" * 200), FACTS, SETTINGS, IDENTITY)["metadata"]["labels"]
+    assert all(len(value) <= 63 for value in labels.values())

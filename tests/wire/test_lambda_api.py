@@ -1,0 +1,183 @@
+"""Lambda's Invoke as it is spoken: targets, headers, events and errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambent.model import errors, limits
+from lambent.model.arns import FunctionReference
+from lambent.wire import lambda_api
+
+PATH = "/2015-03-31/functions/{}/invocations"
+
+
+@pytest.mark.parametrize(
+    ("target", "reference", "qualifier", "qualified"),
+    [
+        (PATH.format("f"), FunctionReference("f"), "$LATEST", False),
+        (PATH.format("f") + "?Qualifier=live", FunctionReference("f"), "live", True),
+        (PATH.format("f") + "?Qualifier=%24LATEST", FunctionReference("f"), "$LATEST", True),
+        (PATH.format("f%3Alive"), FunctionReference("f", qualifier="live"), "live", True),
+        (PATH.format("f:1") + "?Qualifier=1", FunctionReference("f", qualifier="1"), "1", True),
+        (PATH.format("123456789012:f"), FunctionReference("f", "123456789012"), "$LATEST", False),
+        (
+            PATH.format("arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Af%3A7"),
+            FunctionReference("f", "123456789012", "us-east-1", "7"),
+            "7",
+            True,
+        ),
+    ],
+)
+def test_targets_name_a_function_and_a_qualifier(target, reference, qualifier, qualified):
+    """Name, partial ARN or ARN, percent-encoded or not."""
+    assert lambda_api.parse_target(target) == lambda_api.Target(reference, qualifier, qualified)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/", errors.UnknownOperation),
+        (PATH.format(""), errors.UnknownOperation),
+        (PATH.format("a/b"), errors.UnknownOperation),
+        (PATH.format("f") + "/", errors.UnknownOperation),
+        ("/2015-03-31/functions/invocations", errors.UnknownOperation),
+        (PATH.format("a%2Fb"), errors.ValidationFailed),
+        (PATH.format("a" * 257), errors.ValidationFailed),
+        (PATH.format("f") + "?Qualifier=", errors.ValidationFailed),
+        (PATH.format("f") + "?Qualifier=" + "a" * 129, errors.ValidationFailed),
+        (PATH.format("f") + "?Qualifier=a%0Ab", errors.ValidationFailed),
+        (PATH.format("f:1") + "?Qualifier=2", errors.InvalidParameterValue),
+    ],
+)
+def test_bad_targets_are_typed_errors(target, kind):
+    """As Lambda words them."""
+    with pytest.raises(kind):
+        lambda_api.parse_target(target)
+
+
+def test_options_default_to_a_synchronous_call_without_log():
+    """No headers at all."""
+    assert lambda_api.parse_options({}) == lambda_api.Options("RequestResponse", tail=False, client_context=None)
+    context = base64.b64encode(b"{}").decode()
+    asked = {"X-Amz-Invocation-Type": "DryRun", "X-Amz-Log-Type": "Tail", "X-Amz-Client-Context": context}
+    assert lambda_api.parse_options(asked) == lambda_api.Options("DryRun", tail=True, client_context=context)
+
+
+@pytest.mark.parametrize("context", ["e", "!!!!", "bnVsbA==", "W10=", base64.b64encode(b"[" * 2600).decode()])
+def test_a_client_context_is_base64_of_an_object(context):
+    """Else InvalidRequestContentException."""
+    with pytest.raises(errors.InvalidRequestContent):
+        lambda_api.parse_options({"X-Amz-Client-Context": context})
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+                    | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_every_json_text_passes_unchanged(value):
+    """The same bytes go on; nothing is encoded anew."""
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(errors.InvalidRequestContent):
+            lambda_api.check_event(body)
+    else:
+        assert lambda_api.check_event(body) is body
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_whatever_is_no_json_is_refused(body):
+    """Judged by the standard library, constants apart."""
+    try:
+        json.loads(body.decode("utf-8"), parse_constant=lambda name: 1 / 0)
+        good = True
+    except (ValueError, ZeroDivisionError):
+        good = False
+    if good:
+        assert lambda_api.check_event(body) is body
+    else:
+        with pytest.raises(errors.InvalidRequestContent, match="^Could not parse request body into json: "):
+            lambda_api.check_event(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "good"),
+    [
+        (b"1" * 100_000, True),
+        (b"[" * 100_000, False),
+        (b"-Infinity", False),
+        (b"\xef\xbb\xbf{}", False),
+        (b" {} ", True),
+        (b"{}{}", False),
+    ],
+)
+def test_corner_cases_of_json(body, good):
+    """Long numbers are numbers, deep nesting is an error and not a crash."""
+    if good:
+        assert lambda_api.check_event(body) is body
+    else:
+        with pytest.raises(errors.InvalidRequestContent):
+            lambda_api.check_event(body)
+
+
+def test_an_empty_event_is_an_empty_object():
+    """As Lambda does."""
+    assert lambda_api.check_event(b"") == b"{}"
+
+
+def test_an_event_may_be_exactly_as_long_as_the_limit():
+    """One byte more is 413."""
+    fits = b" " * (limits.REQUEST_BYTES_MAX - 1) + b"1"
+    assert lambda_api.check_event(fits) is fits
+    with pytest.raises(errors.RequestEntityTooLarge, match="smaller than 6291456 bytes for the InvokeFunction"):
+        lambda_api.check_event(fits + b" ")
+
+
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (errors.ResourceNotFound("no"), {"Type": "User", "Message": "no"}),
+        (errors.ServiceFailed("no"), {"Type": "Server", "Message": "no"}),
+        (errors.InvalidParameterValue("no"), {"Type": "User", "message": "no"}),
+        (errors.ValidationFailed("no"), {"message": "no"}),
+        (errors.RequestEntityTooLarge("no"), {"message": "no"}),
+        (errors.ResourceConflict("nö"), {"Type": "User", "message": "nö"}),
+        (errors.UnknownOperation("no"), {"Type": "User", "message": "no"}),
+        (
+            errors.TooManyRequests(),
+            {"Type": "User", "message": "Rate Exceeded.", "Reason": "ConcurrentInvocationLimitExceeded"},
+        ),
+    ],
+)
+def test_errors_have_aws_own_casing(error, fields):
+    """`message` or `Message`, per shape; the type in a header."""
+    headers, body = lambda_api.encode_error(error, "id-1")
+    assert json.loads(body) == fields
+    assert (headers["x-amzn-ErrorType"], headers["x-amzn-RequestId"]) == (error.code, "id-1")
+
+
+def test_error_shapes_agree_with_botocore():
+    """The member's casing and the status of every modelled error are those of AWS's own model."""
+    import botocore.session
+
+    model = botocore.session.get_session().get_service_model("lambda")
+    for kind in errors.LambdaError.__subclasses__():
+        if kind.code not in model.shape_names:
+            continue
+        shape = model.shape_for(kind.code)
+        assert kind.member in shape.members, kind
+        assert shape.metadata["error"]["httpStatusCode"] == kind.status
+
+
+def test_trace_headers_are_kept_or_made():
+    """A root makes a trace; anything else gets a new, unsampled one."""
+    entropy = "0123456789abcdef" * 3
+    made = f"Root=1-0000abcd-{entropy[:24]};Parent={entropy[24:40]};Sampled=0"
+    for given in (None, "", "x", "Root=é", "Root=1" + "x" * 1024, "Root=\x7f"):
+        assert lambda_api.trace_header(given, 0xABCD, entropy) == made
+    kept = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:a:0"
+    assert lambda_api.trace_header(kept, 0, entropy) == kept
