@@ -37,7 +37,7 @@ def test_an_applied_function_answers_through_a_real_pod(driver, echo):
     assert answer.version == "$LATEST"
     assert answer.json["event"] == {"hello": "world"}
     [pod] = driver.pods(echo)
-    assert answer.json["host"] == pod["metadata"]["name"][:63]
+    assert pod["metadata"]["name"].endswith(answer.json["host"])
 
 
 def test_the_environment_is_lambdas(driver, echo):
@@ -204,8 +204,8 @@ def test_kubectl_shows_and_explains(driver, echo):
     driver.invoke(echo)
     table = driver.cluster.run_kubectl("get", "fn", echo, "-n", driver.namespace)
     header, row = table.splitlines()
-    assert header.split() == ["NAME", "RUNTIME", "MEMORY", "TIMEOUT", "READY", "REASON", "ENVS", "AGE"]
-    assert row.split()[:6] == [echo, "python3.11", "1024", "30", "True", "Available"]
+    assert header.split() == ["NAME", "RUNTIME", "MEMORY", "READY", "REASON", "ENVS", "AGE"]
+    assert row.split()[:5] == [echo, "python3.11", "1024", "True", "Available"]
     explained = driver.cluster.run_kubectl("explain", "fn.spec", "--recursive")
     for field in ("functionName", "memorySize", "ephemeralStorage", "placement", "handler"):
         assert field in explained

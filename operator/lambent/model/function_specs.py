@@ -60,7 +60,6 @@ class Code(Fields):
             description="A zip archive, base64. Kubernetes objects hold about 1 MB; apply with "
             "`kubectl apply --server-side` when the archive is over 256 KiB.",
         ),
-        Extra({"format": "byte"}),
     ] = None
     image_uri: Annotated[
         str | None,

@@ -58,6 +58,11 @@ def accepts(socket_path: Path) -> bool:
         return client.connect_ex(str(socket_path)) == 0
 
 
+def flagged(program: str, name: str, flags: dict[str, str]) -> tuple[str, ...]:
+    """A command line of one of the programs in lambent-node."""
+    return (program, name, *(f"--{flag}={value}" for flag, value in flags.items()))
+
+
 def apiserver(state: State, binaries: Binaries) -> tuple[str, ...]:
     pki = state.node / "pki"
     flags = {
@@ -90,7 +95,7 @@ def apiserver(state: State, binaries: Binaries) -> tuple[str, ...]:
         "audit-log-maxsize": "200",
         "audit-log-maxbackup": "2",
     }
-    return (binaries.node, "kube-apiserver", *(f"--{name}={value}" for name, value in flags.items()))
+    return flagged(binaries.node, "kube-apiserver", flags)
 
 
 def controllers(state: State, binaries: Binaries) -> tuple[str, ...]:
@@ -111,57 +116,49 @@ def controllers(state: State, binaries: Binaries) -> tuple[str, ...]:
         # One node and nobody to move its pods to: a busy machine must not get its node tainted at once.
         "node-monitor-grace-period": "120s",
     }
-    return (binaries.node, "kube-controller-manager", *(f"--{name}={value}" for name, value in flags.items()))
+    return flagged(binaries.node, "kube-controller-manager", flags)
+
+
+def scheduler(state: State, binaries: Binaries) -> tuple[str, ...]:
+    own = f"{state.node}/pki/kube-scheduler.kubeconfig"
+    flags = {
+        "kubeconfig": own,
+        "authentication-kubeconfig": own,
+        "authorization-kubeconfig": own,
+        "bind-address": "127.0.0.1",
+        "leader-elect": "false",
+    }
+    return flagged(binaries.node, "kube-scheduler", flags)
+
+
+def kubelet(state: State, binaries: Binaries) -> tuple[str, ...]:
+    flags = {
+        "config": f"{state.node}/kubelet.json",
+        "root-dir": f"{state.node}/kubelet",
+        "kubeconfig": f"{state.node}/pki/kubelet.kubeconfig",
+        "hostname-override": NODE_NAME,
+        "node-ip": NODE_ADDRESS,
+    }
+    return flagged(binaries.node, "kubelet", flags)
 
 
 def programs(state: State, binaries: Binaries) -> tuple[Program, ...]:
     """All processes in the order of starting."""
-    pki, node = state.node / "pki", binaries.node
-    scheduler = f"{pki}/kube-scheduler.kubeconfig"
-    folders = (f"--root={state.node}/volumes", f"--node={NODE_NAME}")
+    here, node = state.node, binaries.node
+    containerd = ("containerd", "--config", f"{here}/containerd.toml")
+    etcd = (node, "etcd", "-data-dir", f"{here}/etcd", "-client", ETCD, "-peer", ETCD_PEER)
+    proxy = flagged(node, "kube-proxy", {"config": f"{here}/kube-proxy.json"})
+    coredns = (binaries.coredns, "-conf", f"{here}/Corefile")
+    own = f"{here}/pki/volumes.kubeconfig"
+    volumes = flagged(node, "volumes", {"kubeconfig": own, "root": f"{here}/volumes", "node": NODE_NAME})
     return (
-        Program(
-            "containerd",
-            0,
-            ("containerd", "--config", f"{state.node}/containerd.toml"),
-            lambda: accepts(state.containerd_socket),
-        ),
-        Program(
-            "etcd",
-            0,
-            (node, "etcd", "-data-dir", f"{state.node}/etcd", "-client", ETCD, "-peer", ETCD_PEER),
-            lambda: answers(f"{ETCD}/health"),
-        ),
+        Program("containerd", 0, containerd, lambda: accepts(state.containerd_socket)),
+        Program("etcd", 0, etcd, lambda: answers(f"{ETCD}/health")),
         Program("kube-apiserver", 1, apiserver(state, binaries), lambda: answers(f"{SERVER}/readyz", state)),
         Program("kube-controller-manager", 2, controllers(state, binaries)),
-        Program(
-            "kube-scheduler",
-            2,
-            (
-                *(
-                    node,
-                    "kube-scheduler",
-                    f"--kubeconfig={scheduler}",
-                    f"--authentication-kubeconfig={scheduler}",
-                ),
-                *(
-                    f"--authorization-kubeconfig={scheduler}",
-                    "--leader-elect=false",
-                    "--bind-address=127.0.0.1",
-                ),
-            ),
-        ),
-        Program(
-            "kubelet",
-            2,
-            (
-                *(node, "kubelet", f"--config={state.node}/kubelet.json", f"--root-dir={state.node}/kubelet"),
-                *(f"--kubeconfig={pki}/kubelet.kubeconfig", f"--hostname-override={NODE_NAME}"),
-                f"--node-ip={NODE_ADDRESS}",
-            ),
-            lambda: answers("http://127.0.0.1:10248/healthz"),
-        ),
-        Program("kube-proxy", 2, (node, "kube-proxy", f"--config={state.node}/kube-proxy.json")),
-        Program("coredns", 2, (binaries.coredns, "-conf", f"{state.node}/Corefile")),
-        Program("volumes", 2, (node, "volumes", f"-kubeconfig={pki}/volumes.kubeconfig", *folders)),
+        Program("kube-scheduler", 2, scheduler(state, binaries)),
+        Program("kubelet", 2, kubelet(state, binaries), lambda: answers("http://127.0.0.1:10248/healthz")),
+        Program("kube-proxy", 2, proxy),
+        Program("coredns", 2, coredns),
+        Program("volumes", 2, volumes),
     )

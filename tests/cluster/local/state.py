@@ -65,7 +65,7 @@ class State:
 def find(environment: Mapping[str, str]) -> State:
     """The directory that the environment names: LAMBENT_STATE, else the user's cache."""
     chosen = environment.get("LAMBENT_STATE")
-    cache = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "/root")) / ".cache")
+    cache = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or Path.home()) / ".cache")
     root = Path(chosen) if chosen else Path(cache) / "lambent"
     if len(os.fsencode(root.absolute())) > LONGEST_ROOT:
         raise SystemExit(f"{root} is too long for the sockets below it: set LAMBENT_STATE to a shorter path")

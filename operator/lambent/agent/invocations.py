@@ -1,0 +1,117 @@
+"""One invocation: what the caller asked, how its event is rendered for the runtime, and its figures at the end."""
+
+import base64
+import binascii
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .faults import Fault
+from .logs import Tail
+from .protocol import names
+from .protocol.http1 import Request
+from .protocol.refusals import BadRequest
+from .protocol.writing import encode_field_value
+from .reports import Report
+from .runtime_api import Event, render_event
+
+
+class Exchange(Protocol):
+    """The caller's side. Both are called once, in this order; a caller who has gone hears nothing."""
+
+    def respond(self, body: bytes, *, is_error: bool) -> None:
+        """The whole body is known; the environment is not idle yet."""
+
+    def finish(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        """The environment is idle (or failed)."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """`started` is monotonic seconds: Lambda's deadline and Duration count from there."""
+
+    request_id: str
+    timeout_ms: int
+    event: bytes
+    fields: bytes
+    exchange: Exchange
+    tail: Tail | None
+    started: float = 0.0
+    init_ms: float | None = None
+    init_counts: bool = True
+    responded: bool = False
+    fault: Fault | None = None
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def render(self, number: int) -> Event:
+        """The deadline is the epoch time at which the timer that was started with it fires."""
+        request_id, text = self.request_id.encode(), b"%d" % number
+        deadline = int(time.time() * 1000) + self.timeout_ms
+        fields = b"Lambda-Runtime-Deadline-Ms: %d\r\n%b" % (deadline, self.fields)
+        return Event(request_id, text, render_event(request_id, text, fields, len(self.event)), self.event)
+
+    def report(self, memory_mb: int, max_memory_mb: int, now: float) -> Report:
+        """The figures. On a cold start the init is billed too (Lambda's rule since August 2025).
+
+        Not so a provisioned one; a suppressed init is already part of the duration.
+        """
+        duration = (now - self.started) * 1000
+        if self.fault is not None and self.fault.status == "timeout":
+            duration = float(self.timeout_ms)
+        billed = duration + self.init_ms if self.init_ms is not None and self.init_counts else duration
+        shown = self.init_ms if self.init_counts else None
+        return Report(self.request_id, duration, math.ceil(billed), memory_mb, max_memory_mb, shown, self.fault)
+
+    def finish(self, report: Report) -> None:
+        """Sends the trailers: their arrival means that the environment is idle (or failed, which they say)."""
+        trailers = self.trailers
+        if self.tail is not None:
+            trailers.append((names.LOG_RESULT, base64.b64encode(self.tail.value())))
+        if self.init_ms is not None:
+            trailers.append((names.INIT_MS, b"%.3f" % self.init_ms))
+        trailers += (
+            (names.DURATION_MS, b"%.3f" % report.duration_ms),
+            (names.BILLED_MS, b"%d" % report.billed_ms),
+            (names.MAX_MEMORY_MB, b"%d" % report.max_memory_mb),
+        )
+        self.exchange.finish(trailers)
+
+
+def read_invocation(request: Request, default_timeout_ms: int, default_arn: bytes, exchange: Exchange) -> Invocation:
+    """Raises BadRequest. Headers that are missing are simply not passed on, except request id, timeout and ARN."""
+    headers = request.head.headers
+    request_id = headers.get(names.REQUEST_ID_KEY, b"")
+    if not request_id or len(request_id) > 128 or request_id.strip(_REQUEST_ID_CHARACTERS):
+        raise BadRequest("Lambent-Request-Id must be 1 to 128 letters, digits and -_")
+    timeout = headers.get(names.TIMEOUT_MS_KEY)
+    if timeout is None:
+        timeout_ms = default_timeout_ms
+    elif timeout.isdigit() and len(timeout) <= 7 and 0 < int(timeout) <= names.MAX_TIMEOUT_MS:
+        timeout_ms = int(timeout)
+    else:
+        raise BadRequest(f"Lambent-Timeout-Ms must be 1 to {names.MAX_TIMEOUT_MS}")
+    fields = b"Lambda-Runtime-Invoked-Function-Arn: %b\r\n" % headers.get(names.ARN_KEY, default_arn)
+    trace_id = headers.get(names.TRACE_ID_KEY)
+    if trace_id:
+        fields += b"Lambda-Runtime-Trace-Id: %b\r\n" % trace_id
+    context = headers.get(names.CLIENT_CONTEXT_KEY)
+    if context:
+        fields += b"Lambda-Runtime-Client-Context: %b\r\n" % _decoded(context)
+    identity = headers.get(names.COGNITO_IDENTITY_KEY)
+    if identity:
+        fields += b"Lambda-Runtime-Cognito-Identity: %b\r\n" % identity
+    tail = Tail(names.MAX_LOG_TAIL_BYTES) if headers.get(names.LOG_TYPE_KEY) == names.TAIL else None
+    return Invocation(request_id.decode("ascii"), timeout_ms, request.body or b"", fields, exchange, tail)
+
+
+_REQUEST_ID_CHARACTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
+
+def _decoded(context: bytes) -> bytes:
+    """The runtime gets the JSON itself, on one line."""
+    try:
+        text = binascii.a2b_base64(context, strict_mode=True).decode()
+    except (ValueError, binascii.Error) as error:
+        raise BadRequest("Lambent-Client-Context must be base64 of UTF-8") from error
+    return encode_field_value(text)

@@ -1,0 +1,67 @@
+"""The platform's lines in a function's log, in AWS's format (its emulator differs)."""
+
+import time
+from dataclasses import dataclass
+
+from .faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of one invocation; milliseconds. `init_ms` only on a cold start."""
+
+    request_id: str
+    duration_ms: float
+    billed_ms: int
+    memory_mb: int
+    max_memory_mb: int
+    init_ms: float | None = None
+    fault: Fault | None = None
+
+    def line(self) -> bytes:
+        """Every field ends with a tab, Init Duration comes after Max Memory Used."""
+        fields = (
+            f"REPORT RequestId: {self.request_id}\tDuration: {self.duration_ms:.2f} ms\t"
+            f"Billed Duration: {self.billed_ms} ms\tMemory Size: {self.memory_mb} MB\t"
+            f"Max Memory Used: {self.max_memory_mb} MB\t"
+        )
+        if self.init_ms is not None:
+            fields += f"Init Duration: {self.init_ms:.2f} ms\t"
+        if self.fault is not None:
+            fields += f"Status: {self.fault.status}\t"
+            if self.fault.report_type:
+                fields += f"Error Type: {self.fault.report_type}\t"
+        return f"{fields}\n".encode()
+
+
+def init_start_line(runtime: str) -> bytes:
+    """Before each init."""
+    return f"INIT_START Runtime Version: {runtime or 'provided'}\n".encode()
+
+
+def init_report_line(milliseconds: float, phase: str, fault: Fault) -> bytes:
+    """Only failed inits have one: a good one is part of the first REPORT."""
+    error_type = f"\tError Type: {fault.report_type}" if fault.report_type else ""
+    return (
+        f"INIT_REPORT Init Duration: {milliseconds:.2f} ms\tPhase: {phase}\tStatus: {fault.status}{error_type}\n"
+    ).encode()
+
+
+def start_line(request_id: str, version: str) -> bytes:
+    """Before each event."""
+    return f"START RequestId: {request_id} Version: {version}\n".encode()
+
+
+def end_line(request_id: str) -> bytes:
+    """After each invocation, before its REPORT."""
+    return f"END RequestId: {request_id}\n".encode()
+
+
+def fault_line(fault: Fault, request_id: str, now: float) -> bytes:
+    """`<time> <id> Task timed out …` or `RequestId: <id> Error: …` with the type below. `now` in epoch seconds."""
+    if fault.status == "timeout":
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        return f"{stamp}.{int(now * 1000) % 1000:03d}Z {request_id} {fault.message}\n\n".encode()
+    if fault.body is not None:
+        return b""  # the runtime has written its own
+    return f"RequestId: {request_id} Error: {fault.message}\n{fault.error_type}\n".encode()

@@ -1,0 +1,85 @@
+"""The agent's process: opens its doors, says where they are, and waits for its end."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+
+from .hosting import Host
+from .logs import Output
+from .memory import choose_meter
+from .serving import Door, end_orphans
+from .settings import Settings
+
+_STDOUT = 1
+
+
+async def serve(settings: Settings) -> None:
+    """Until drained, orphaned or told to end."""
+    loop = asyncio.get_running_loop()
+    output = Output(loop, _STDOUT)
+    host = Host(settings, output, choose_meter())
+    door = Door(host, settings.token_sha256)
+    loop.add_signal_handler(signal.SIGCHLD, host.processes.reap)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, _end_gracefully, host)
+    runtime_server = await loop.create_server(host.api.connect, "127.0.0.1", settings.runtime_port)
+    runtime_port = runtime_server.sockets[0].getsockname()[1]
+    host.open(runtime_port)
+    door_server = await loop.create_server(door.connect, settings.host, settings.port, backlog=128)
+    _announce(settings.ready, door_server.sockets[0].getsockname()[1], runtime_port)
+    loop.call_soon(_warm_up)
+    orphaned = asyncio.create_task(_end_orphan(host, door, settings.orphan_seconds))
+    await host.ended.wait()
+    orphaned.cancel()
+    door_server.close()
+    # What was answered last has to leave the socket before the process does.
+    for connection in list(door.connections):
+        connection.close()
+    await asyncio.sleep(0.02)
+    await host.processes.end_all()
+    output.flush()
+
+
+async def live(settings: Settings) -> None:
+    """Serves, then ends the process whatever threads still do."""
+    await serve(settings)
+    # Executor threads may still wait for a slow code store; nothing of them is needed any more.
+    os._exit(0)
+
+
+def _end_gracefully(host: Host) -> None:
+    """SIGTERM is how the kubelet says drain."""
+    task = asyncio.get_running_loop().create_task(host.drain())
+    task.add_done_callback(lambda _: host.ended.set())
+
+
+async def _end_orphan(host: Host, door: Door, patience: float) -> None:
+    if patience > 0:
+        await end_orphans(door, patience)
+        await host.drain()
+        host.ended.set()
+
+
+def _announce(ready: str, port: int, runtime_port: int) -> None:
+    """For whoever let us choose our ports: one JSON line to a descriptor (a number) or a file."""
+    if not ready:
+        return
+    line = json.dumps({"port": port, "runtimePort": runtime_port}).encode() + b"\n"
+    if ready.isdigit():
+        os.write(int(ready), line)
+        os.close(int(ready))
+    else:
+        with open(ready, "wb") as file:
+            file.write(line)
+
+
+def _warm_up() -> None:
+    """While generic and unclaimed: loads what a claim needs, then lets the collector forget what never goes."""
+    import zipfile  # noqa: F401
+
+    from . import fetching  # noqa: F401
+
+    gc.collect()
+    gc.freeze()

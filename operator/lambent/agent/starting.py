@@ -1,0 +1,105 @@
+"""Bringing up a runtime: which program, with what, and the hand-over to one that already waits.
+
+A managed runtime that can wait (Python: its interpreter is up and AWS's client imported before anybody has claimed)
+gets one JSON document through a pipe, whose descriptor is named in LAMBENT_CLAIM_FD. One that cannot, and the
+function's own bootstrap, is started at the claim with everything in its environment.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from .environment import runtime_variables
+from .faults import Fault, missing_bootstrap, unstartable
+from .logs import LogPipe, Sink
+from .protocol.claims import Claim
+from .settings import Settings
+from .supervising import Command, Processes
+
+CLAIM_FD: Final = "LAMBENT_CLAIM_FD"
+_F_SETPIPE_SZ: Final = 1031
+_PIPE_BYTES: Final = 1024 * 1024  # a claim's environment fits, so handing over never blocks
+
+
+class StartFailure(Exception):
+    """The runtime could not be started: what Lambda calls Runtime.InvalidEntrypoint."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One generation: its process, its output, and the pipe for its claim while it waits for one (else -1)."""
+
+    pid: int
+    pipe: LogPipe
+    claim_fd: int
+
+
+class Starter:
+    """Starts generations of the runtime; `standing` are the variables known before any claim."""
+
+    def __init__(self, settings: Settings, processes: Processes, standing: dict[str, str]) -> None:
+        self._settings = settings
+        self._processes = processes
+        self._standing = standing
+        self.waits = settings.prestart and os.path.isfile(settings.bootstrap)
+
+    def prestart(self, sink: Sink) -> Runtime:
+        """A runtime that waits for its claim. StartFailure when the image is broken."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_BYTES)
+        try:
+            environment = {**self._standing, CLAIM_FD: str(reader)}
+            return self._start(self._settings.bootstrap, environment, sink, (reader, writer))
+        except StartFailure:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+
+    def start(self, claim: Claim, log_stream: str, sink: Sink) -> Runtime:
+        """A runtime with the function's environment, ready to initialise."""
+        variables = runtime_variables(claim, self._standing, log_stream)
+        if self.waits:
+            runtime = self.prestart(sink)
+            self.hand_over(runtime, claim, log_stream)
+            return runtime
+        return self._start(self._program(), variables, sink, ())
+
+    def hand_over(self, runtime: Runtime, claim: Claim, log_stream: str) -> None:
+        """Tells a waiting runtime who it is. A broken pipe is noticed by its exit."""
+        variables = runtime_variables(claim, self._standing, log_stream)
+        document = {"env": variables, "handler": claim.handler, "cwd": self._settings.task_root}
+        try:
+            os.write(runtime.claim_fd, json.dumps(document).encode())
+        except BrokenPipeError:
+            pass
+        finally:
+            os.close(runtime.claim_fd)
+            runtime.claim_fd = -1
+
+    def _program(self) -> str:
+        """/var/runtime/bootstrap where the image has one, else the function's, else a layer's."""
+        own = [f"{self._settings.task_root}/bootstrap", f"{self._settings.opt_root}/bootstrap"]
+        for candidate in (self._settings.bootstrap, *own):
+            if os.path.isfile(candidate):
+                return candidate
+        raise StartFailure(missing_bootstrap(own))
+
+    def _start(self, program: str, variables: dict[str, str], sink: Sink, claim: tuple[int, ...]) -> Runtime:
+        pipe = LogPipe(asyncio.get_running_loop(), sink)
+        folder = self._settings.task_root if os.path.isdir(self._settings.task_root) else "/"
+        try:
+            pid = self._processes.start(Command((program,), variables, folder, pipe.writer, claim[:1]))
+        except OSError as error:
+            pipe.started()
+            pipe.close()
+            raise StartFailure(unstartable(program, error)) from error
+        pipe.started()
+        return Runtime(pid, pipe, claim[1] if claim else -1)
