@@ -17,11 +17,13 @@ help: ## this list
 demo: .venv/.synced ## a cluster, the chart, a function, its answer
 	@$(PYTHON) tests/cluster/demo.py
 
-test: check ## everything: make check, then the tests on a real cluster
+test: check ## everything: make check, then chart and function on a real cluster
 	@$(PYTHON) tests/cluster/local up > /dev/null
-	$(BIN)/pytest tests/cluster
+	$(PYTHON) tests/cluster/local helm lint --strict charts/lambent
+	LAMBENT_HELM=$$($(PYTHON) tests/cluster/local up | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["helm"])') \
+	    $(BIN)/pytest tests/chart tests/cluster
 
-check: .venv/.synced $(LAMBENT_STATE)/tools/helm ## everything that needs no cluster
+check: .venv/.synced ## everything that needs no cluster
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -30,7 +32,7 @@ check: .venv/.synced $(LAMBENT_STATE)/tools/helm ## everything that needs no clu
 	$(BIN)/yamllint -s .
 	$(PYTHON) -m lambent.tools.crds --check
 	$(PYTHON) -m lambent.tools.spec_pages --check
-	$(BIN)/pytest tests --ignore tests/cluster -n 2
+	$(BIN)/pytest tests --ignore tests/cluster --ignore tests/chart -n 2 -q
 
 bench: .venv/.synced ## measure side by side; make bench ID=P4,P5 for chosen ones
 	@$(PYTHON) tests/bench $(if $(ID),--ids $(ID)) $(if $(SHORT),--short)

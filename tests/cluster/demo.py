@@ -63,7 +63,15 @@ def invoke(url: str) -> tuple[str, str, float]:
     began = time.monotonic()
     printed = run_text(
         [
-            "curl", "-sS", "-i", "--max-time", "120", "-H", "X-Amz-Log-Type: Tail", "-d", '{"name": "Kubernetes"}',
+            "curl",
+            "-sS",
+            "-i",
+            "--max-time",
+            "120",
+            "-H",
+            "X-Amz-Log-Type: Tail",
+            "-d",
+            '{"name": "Kubernetes"}',
             f"{url}/2015-03-31/functions/hello/invocations",
         ]
     )

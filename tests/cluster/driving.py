@@ -76,12 +76,17 @@ class Driver:
         """Apply without waiting."""
         name = name or f"t-{secrets.token_hex(4)}"
         wanted: dict[str, Any] = {
-            "runtime": "python3.11", "handler": "index.handler", "memorySize": 1024, "timeout": 10, **spec
+            "runtime": "python3.11",
+            "handler": "index.handler",
+            "memorySize": 1024,
+            "timeout": 10,
+            **spec,
         }
         if source is not None:
             wanted["code"] = {"inline": textwrap.dedent(source)}
         body = {
-            "apiVersion": "lambent.dev/v1alpha1", "kind": "Function",
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Function",
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": {key: value for key, value in wanted.items() if value is not None},
         }
@@ -125,7 +130,8 @@ class Driver:
         """Pods of a function, by its name's annotation (they outlive the object for a moment)."""
         found = self.cluster.get("pods", "-n", self.namespace, "-l", "app.kubernetes.io/component=environment")
         return [
-            pod for pod in found["items"]
+            pod
+            for pod in found["items"]
             if pod["metadata"].get("annotations", {}).get("lambent.dev/function-name") == name
         ]
 

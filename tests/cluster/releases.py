@@ -89,8 +89,13 @@ def run_text(
 ) -> str:
     """Standard output of a command; its standard error is shown when it fails."""
     done = subprocess.run(
-        command, env=environment, input=stdin, stdout=subprocess.PIPE, stderr=None if check and not stdin else
-        subprocess.PIPE, text=True, check=False,
+        command,
+        env=environment,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=None if check and not stdin else subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if check and done.returncode:
         raise Failed(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr or done.stdout}")
@@ -119,8 +124,20 @@ class Release:
             **values,
         }
         command = [
-            self.cluster.helm, "upgrade", "--install", self.name, str(CHART), "--namespace", self.namespace,
-            "--create-namespace", "--take-ownership", "--values", "-", "--wait", "--timeout", "180s",
+            self.cluster.helm,
+            "upgrade",
+            "--install",
+            self.name,
+            str(CHART),
+            "--namespace",
+            self.namespace,
+            "--create-namespace",
+            "--take-ownership",
+            "--values",
+            "-",
+            "--wait",
+            "--timeout",
+            "180s",
         ]
         run_text(command, self.cluster.environment(), stdin=json.dumps(merged))
 

@@ -32,7 +32,9 @@ def test_a_handler_that_raises_answers_with_its_exception(driver):
     [(0, "Runtime exited without providing a reason"), (7, "Runtime exited with error: exit status 7")],
 )
 def test_a_handler_that_exits_is_an_exit_error_and_the_environment_recovers(driver, code, words):
-    name = driver.function(f"import os\ndef handler(e, c):\n    if e.get('exit'): os._exit({code})\n    return 'fine'\n")
+    name = driver.function(
+        f"import os\ndef handler(e, c):\n    if e.get('exit'): os._exit({code})\n    return 'fine'\n"
+    )
     answer = driver.invoke(name, {"exit": True})
     assert answer.error == "Unhandled"
     request_id = answer.headers["x-amzn-requestid"]
@@ -65,7 +67,8 @@ def test_a_handler_that_hangs_is_stopped_at_its_timeout_and_tmp_survives(driver)
     request_id = answer.headers["x-amzn-requestid"]
     assert answer.error == "Unhandled"
     assert answer.json == {
-        "errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request_id} Error: Task timed out after 2.00 seconds",
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 2.00 seconds",
     }
     assert "Task timed out after 2.00 seconds" in answer.log
     after = driver.invoke(name).json
@@ -110,7 +113,9 @@ def test_a_body_that_is_not_json_is_refused(driver):
 
 @pytest.mark.parametrize("entry", ["../evil", "/etc/evil", "a/../../evil"])
 def test_a_zip_that_escapes_is_refused_and_a_better_one_heals_the_function(driver, entry):
-    name = driver.apply(handler="app.run", code={"zipFile": zipped({"app.py": "def run(e, c): return 1\n", entry: "boo"})})
+    name = driver.apply(
+        handler="app.run", code={"zipFile": zipped({"app.py": "def run(e, c): return 1\n", entry: "boo"})}
+    )
     stalled = eventually(lambda: driver.condition(name, "Stalled"))
     assert stalled["status"] == "True"
     assert stalled["reason"] == "InvalidCode"

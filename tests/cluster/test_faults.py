@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +17,20 @@ SLEEPER = "import time\ndef handler(e, c):\n    time.sleep(e.get('sleep', 0))\n 
 
 
 def system_pods(driver: Driver, component: str) -> list[dict]:
-    found = driver.cluster.get(
-        "pods", "-n", driver.release.namespace, "-l", f"app.kubernetes.io/component={component}"
-    )
+    found = driver.cluster.get("pods", "-n", driver.release.namespace, "-l", f"app.kubernetes.io/component={component}")
     return [pod for pod in found["items"] if not pod["metadata"].get("deletionTimestamp")]
 
 
 def kill_pod(driver: Driver, component: str) -> None:
     for pod in system_pods(driver, component):
         driver.cluster.run_kubectl(
-            "delete", "pod", pod["metadata"]["name"], "-n", driver.release.namespace, "--grace-period=0", "--force",
+            "delete",
+            "pod",
+            pod["metadata"]["name"],
+            "-n",
+            driver.release.namespace,
+            "--grace-period=0",
+            "--force",
             "--wait=true",
         )
 
@@ -39,8 +45,17 @@ def ready_again(driver: Driver, component: str) -> bool:
 def restarts(driver: Driver, component: str) -> int:
     return sum(
         container.get("restartCount", 0)
-        for pod in system_pods(driver, component) for container in pod["status"].get("containerStatuses", [])
+        for pod in system_pods(driver, component)
+        for container in pod["status"].get("containerStatuses", [])
     )
+
+
+def stay_warm(driver: Driver, name: str, seconds: float) -> None:
+    """Invoke now and then, so that the environment does not go idle for too long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        driver.invoke(name)
+        time.sleep(1)
 
 
 def host_pids(pod: dict, *, init: bool) -> list[int]:
@@ -93,14 +108,12 @@ def test_warm_requests_are_served_while_the_controller_is_gone(driver):
 
 def test_a_restarted_controller_writes_nothing_when_nothing_changed(driver):
     name = driver.function(SLEEPER)
-    driver.invoke(name)
-    time.sleep(12)  # let the sampled count of environments settle
+    stay_warm(driver, name, 12)  # let the sampled count of environments settle
     before = driver.get(name)["metadata"]["resourceVersion"]
     pods = {pod["metadata"]["name"] for pod in driver.pods(name)}
     kill_pod(driver, "controller")
-    eventually(lambda: ready_again(driver, "controller"), 90)
-    time.sleep(3)
-    driver.invoke(name)
+    eventually(lambda: driver.invoke(name) and ready_again(driver, "controller"), 90)
+    stay_warm(driver, name, 12)
     assert driver.get(name)["metadata"]["resourceVersion"] == before
     assert {pod["metadata"]["name"] for pod in driver.pods(name)} == pods
 
@@ -163,8 +176,6 @@ def test_a_container_lost_in_the_middle_is_a_function_error_and_is_replaced(driv
         running = pool.submit(driver.invoke, name, {"sleep": 20})
         time.sleep(1)
         [agent] = host_pids(pod, init=True)
-        import os, signal
-
         os.kill(agent, signal.SIGKILL)
         answer = running.result()
     assert answer.error == "Unhandled"
@@ -193,10 +204,13 @@ def test_metrics_count_every_invocation(driver):
         driver.invoke(name)
     [pod] = system_pods(driver, "gateway")
     raw = driver.cluster.run_kubectl(
-        "get", "--raw", f"/api/v1/namespaces/{driver.release.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics"
+        "get",
+        "--raw",
+        f"/api/v1/namespaces/{driver.release.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics",
     )
     counted = [
-        float(line.rsplit(" ", 1)[1]) for line in raw.splitlines()
+        float(line.rsplit(" ", 1)[1])
+        for line in raw.splitlines()
         if line.startswith("lambent_invocations_total{") and f'function="{name}"' in line
     ]
     assert sum(counted) == 5

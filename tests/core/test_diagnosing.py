@@ -86,4 +86,7 @@ def test_an_ended_container_is_the_functions_error_only_when_it_was_its_doing(en
     if manner is None:
         assert payload is None
     else:
-        assert json.loads(payload) == {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: id-1 Error: {manner}"}
+        assert json.loads(payload) == {
+            "errorType": "Runtime.ExitError",
+            "errorMessage": f"RequestId: id-1 Error: {manner}",
+        }

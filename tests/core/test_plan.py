@@ -44,8 +44,13 @@ def function(status=None, deleting=False, generation=1, **spec):
 def seen(of=None, **fields):
     fields = {"code": STORED, "pods": (), "reports": (), "older": None, "refusal": None, **fields}
     return Observation(
-        function=of or function(), account="123456789012", gateways_heard=True, now=NOW,
-        timestamp="2026-01-01T00:00:00Z", since_status=1000.0, **fields,
+        function=of or function(),
+        account="123456789012",
+        gateways_heard=True,
+        now=NOW,
+        timestamp="2026-01-01T00:00:00Z",
+        since_status=1000.0,
+        **fields,
     )
 
 
@@ -84,11 +89,13 @@ PLANS = {
         ["RetirePods", "WriteStatus"],
     ),
     "a function on its way out takes its pods along": (
-        seen(function(READY, deleting=True), pods=(pod("p"), pod("q", deleting=True))), ["DeletePods"]
+        seen(function(READY, deleting=True), pods=(pod("p"), pod("q", deleting=True))),
+        ["DeletePods"],
     ),
     "and needs nothing more": (seen(function(READY, deleting=True)), []),
     "what can never work is not packaged": (
-        seen(function(runtime="python9"), code=None), ["WriteStatus", "RecordEvent"]
+        seen(function(runtime="python9"), code=None),
+        ["WriteStatus", "RecordEvent"],
     ),
     "broken code creates nothing": (seen(code=BROKEN, reports=waits(1)), ["WriteStatus", "RecordEvent"]),
     "unstored code creates nothing": (seen(code=AWAY, reports=waits(1)), ["WriteStatus", "RecordEvent"]),

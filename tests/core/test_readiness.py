@@ -47,7 +47,11 @@ def said(status):
 
 NEW = FunctionStatus()
 QUOTA = Problem(Reason.QUOTA_EXCEEDED, "exceeded quota")
-BASE = {"CodeStored": ("True", "Stored"), "EnvironmentsHealthy": ("True", "Healthy"), "Active": ("False", "ScaledToZero")}
+BASE = {
+    "CodeStored": ("True", "Stored"),
+    "EnvironmentsHealthy": ("True", "Healthy"),
+    "Active": ("False", "ScaledToZero"),
+}
 CONDITIONS = {
     "scaled to zero is healthy": (GOOD, {**BASE, "Ready": ("True", "Available")}),
     "running": (
@@ -57,22 +61,28 @@ CONDITIONS = {
     "the code store is away": (
         Findings(ARN, code=Problem(Reason.CODE_STORE_UNAVAILABLE, "away")),
         {
-            **BASE, "Ready": ("False", "CodeStoreUnavailable"), "Reconciling": ("True", "Progressing"),
+            **BASE,
+            "Ready": ("False", "CodeStoreUnavailable"),
+            "Reconciling": ("True", "Progressing"),
             "CodeStored": ("False", "CodeStoreUnavailable"),
         },
     ),
     "the code is broken": (
         Findings(ARN, stalled=Problem(Reason.INVALID_CODE, "bad"), code=Problem(Reason.INVALID_CODE, "bad")),
         {
-            **BASE, "Ready": ("False", "InvalidCode"), "Stalled": ("True", "InvalidCode"),
+            **BASE,
+            "Ready": ("False", "InvalidCode"),
+            "Stalled": ("True", "InvalidCode"),
             "CodeStored": ("False", "InvalidCode"),
         },
     ),
     "the runtime is missing": (
         Findings(ARN, stalled=Problem(Reason.RUNTIME_NOT_INSTALLED, "no")),
         {
-            "Ready": ("False", "RuntimeNotInstalled"), "Stalled": ("True", "RuntimeNotInstalled"),
-            "EnvironmentsHealthy": ("True", "Healthy"), "Active": ("False", "ScaledToZero"),
+            "Ready": ("False", "RuntimeNotInstalled"),
+            "Stalled": ("True", "RuntimeNotInstalled"),
+            "EnvironmentsHealthy": ("True", "Healthy"),
+            "Active": ("False", "ScaledToZero"),
         },
     ),
     "environments cannot be made": (
@@ -82,14 +92,18 @@ CONDITIONS = {
     "no more of them can be made": (
         Findings(ARN, code=CODE, revisions=REVISIONS, unhealthy=QUOTA, running=1, serving=1),
         {
-            **BASE, "Ready": ("True", "Available"), "EnvironmentsHealthy": ("False", "QuotaExceeded"),
+            **BASE,
+            "Ready": ("True", "Available"),
+            "EnvironmentsHealthy": ("False", "QuotaExceeded"),
             "Active": ("True", "EnvironmentsRunning"),
         },
     ),
     "those that run are of an old revision": (
         Findings(ARN, code=CODE, revisions=REVISIONS, unhealthy=QUOTA, running=1),
         {
-            **BASE, "Ready": ("False", "QuotaExceeded"), "EnvironmentsHealthy": ("False", "QuotaExceeded"),
+            **BASE,
+            "Ready": ("False", "QuotaExceeded"),
+            "EnvironmentsHealthy": ("False", "QuotaExceeded"),
             "Active": ("True", "EnvironmentsRunning"),
         },
     ),
@@ -157,7 +171,10 @@ WRITES = {
     "nothing there yet": (NEW, GOOD, 1000.0, 0.0),
     "nothing new": (shown(GOOD), GOOD, 1000.0, None),
     "the order of conditions": (
-        shown(GOOD).model_copy(update={"conditions": shown(GOOD).conditions[::-1]}), GOOD, 1000.0, None
+        shown(GOOD).model_copy(update={"conditions": shown(GOOD).conditions[::-1]}),
+        GOOD,
+        1000.0,
+        None,
     ),
     "a new revision": (shown(GOOD), Findings(ARN, code=CODE, revisions=Revisions("rev2", "pod2")), 0.1, 0.0),
     "trouble": (shown(GOOD), Findings(ARN, code=CODE, revisions=REVISIONS, unhealthy=QUOTA), 0.1, 0.0),
@@ -217,10 +234,14 @@ REFUSALS = {
     "a quota": ('pods "p" is forbidden: exceeded quota: q, requested: pods=1', None, Reason.QUOTA_EXCEEDED),
     "a quota on limits": ("failed quota: q: must specify limits.cpu", None, Reason.QUOTA_EXCEEDED),
     "no such role": (
-        'error looking up service account a/reader: serviceaccount "reader" not found', "reader", Reason.ROLE_NOT_FOUND
+        'error looking up service account a/reader: serviceaccount "reader" not found',
+        "reader",
+        Reason.ROLE_NOT_FOUND,
     ),
     "not the role's fault": (
-        'error looking up service account a/default: serviceaccount "default" not found', None, Reason.POD_REFUSED
+        'error looking up service account a/default: serviceaccount "default" not found',
+        None,
+        Reason.POD_REFUSED,
     ),
     "admission": ('violates PodSecurity "restricted:latest"', None, Reason.POD_REFUSED),
 }
@@ -239,30 +260,43 @@ RUNTIMES = ("python3.12", "python3.11")
 PROBLEMS = {
     "nothing": ({}, None, None, ""),
     "another object with its name": (
-        {"functionName": "F"}, "older", Reason.DUPLICATE_FUNCTION_NAME, "Function already exist: F (it is the older object older"
+        {"functionName": "F"},
+        "older",
+        Reason.DUPLICATE_FUNCTION_NAME,
+        "Function already exist: F (it is the older object older",
     ),
     "an image": ({"packageType": "Image"}, None, Reason.PACKAGE_TYPE_NOT_SUPPORTED, "it is coming"),
     "no runtime": (
-        {"runtime": None}, None, Reason.INVALID_SPEC,
+        {"runtime": None},
+        None,
+        Reason.INVALID_SPEC,
         "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
     ),
     "a runtime that is not installed": (
-        {"runtime": "python9"}, None, Reason.RUNTIME_NOT_INSTALLED,
+        {"runtime": "python9"},
+        None,
+        Reason.RUNTIME_NOT_INSTALLED,
         "Value python9 at 'runtime' failed to satisfy constraint: "
         "Member must satisfy enum value set: [python3.11, python3.12]",
     ),
     "a reserved name": (
-        {"environment": {"variables": {"AWS_REGION": "x", "A_B": "1", "_HANDLER": "y"}}}, None, Reason.INVALID_SPEC,
+        {"environment": {"variables": {"AWS_REGION": "x", "A_B": "1", "_HANDLER": "y"}}},
+        None,
+        Reason.INVALID_SPEC,
         "failed to satisfy constraint",
     ),
     "reserved names": (
-        {"environment": {"variables": {"AWS_REGION": "x", "LAMBDA_TASK_ROOT": "y"}}}, None, Reason.INVALID_SPEC,
+        {"environment": {"variables": {"AWS_REGION": "x", "LAMBDA_TASK_ROOT": "y"}}},
+        None,
+        Reason.INVALID_SPEC,
         "Lambda was unable to configure your environment variables because the environment variables you have provided "
         "contains reserved keys that are currently not supported for modification. "
         "Reserved keys used in this request: AWS_REGION, LAMBDA_TASK_ROOT",
     ),
     "too much environment": (
-        {"environment": {"variables": {"SECRET": "s3cr3t" * 700}}}, None, Reason.INVALID_SPEC,
+        {"environment": {"variables": {"SECRET": "s3cr3t" * 700}}},
+        None,
+        Reason.INVALID_SPEC,
         "exceeded the 4KB limit. String measured: 4213 bytes",
     ),
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.gateway.clusters import CODE_SHA256, condition, function
 
 from lambent.core.routing import UNKNOWN_ACCOUNT, Change, RoutingTable
 from lambent.model.arns import account_id, parse_function_reference
 from lambent.model.errors import ResourceConflict, ResourceNotFound
 from lambent.model.functions import FunctionObject
-from tests.gateway.clusters import CODE_SHA256, condition, function
 
 
 @pytest.fixture

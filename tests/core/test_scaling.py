@@ -40,7 +40,9 @@ def since(**facts):
 
 
 def snapshot(pods=(), reports=(), **fields):
-    return Snapshot(**{"now": NOW, "current": KEY, "may_create": True, "pods": tuple(pods), "reports": tuple(reports), **fields})
+    return Snapshot(
+        **{"now": NOW, "current": KEY, "may_create": True, "pods": tuple(pods), "reports": tuple(reports), **fields}
+    )
 
 
 def many(number, make=pod):
@@ -55,9 +57,7 @@ CREATE = {
     "one waits": (snapshot(reports=[report(waiting=1)]), ScalingState(), 1),
     "three wait, one is served": (snapshot(many(1), [report(in_flight=1, waiting=3)]), ScalingState(), 3),
     "those created count already": (snapshot(many(3, pending), [report(waiting=3)]), ScalingState(), 0),
-    "gateways add up": (
-        snapshot(many(1), [report(waiting=1), report(gateway="h", in_flight=2)]), ScalingState(), 2
-    ),
+    "gateways add up": (snapshot(many(1), [report(waiting=1), report(gateway="h", in_flight=2)]), ScalingState(), 2),
     "pods on their way out do not count": (snapshot([pod("p", deleting=True)], [report(waiting=1)]), ScalingState(), 1),
     "finished pods do not count": (snapshot([ended("p")], [report(waiting=1)]), ScalingState(), 1),
     "pods of an old revision do not count": (snapshot([pod("p", OLD)], [report(waiting=1)]), ScalingState(), 1),
@@ -66,26 +66,45 @@ CREATE = {
     "but not for ever": (snapshot(reports=[report(ago=16, waiting=2)]), ScalingState(), 0),
     "at most fifty are pending": (snapshot(many(20, pending), [report(waiting=900)]), ScalingState(), 30),
     "the governor has a burst of a thousand": (
-        snapshot(reports=[report(waiting=5000)]), ScalingState(), 1000, {"max_pending": 9999}
+        snapshot(reports=[report(waiting=5000)]),
+        ScalingState(),
+        1000,
+        {"max_pending": 9999},
     ),
     "and refills by a hundred a second": (
-        snapshot(reports=[report(waiting=5000)]), ScalingState(tokens=0, at=NOW - 2.5), 250, {"max_pending": 9999}
+        snapshot(reports=[report(waiting=5000)]),
+        ScalingState(tokens=0, at=NOW - 2.5),
+        250,
+        {"max_pending": 9999},
     ),
     "and accrues nothing beyond": (
-        snapshot(reports=[report(waiting=5000)]), ScalingState(tokens=900, at=0), 1000, {"max_pending": 9999}
+        snapshot(reports=[report(waiting=5000)]),
+        ScalingState(tokens=900, at=0),
+        1000,
+        {"max_pending": 9999},
     ),
-    "nothing is created of what cannot be built": (snapshot(reports=[report(waiting=1)], may_create=False), ScalingState(), 0),
+    "nothing is created of what cannot be built": (
+        snapshot(reports=[report(waiting=1)], may_create=False),
+        ScalingState(),
+        0,
+    ),
     "nothing is created without a revision": (snapshot(reports=[report(waiting=1)], current=None), ScalingState(), 0),
     "after a failure it waits": (snapshot(reports=[report(waiting=9)]), FAILED_ONCE, 0),
     "then tries one": (snapshot(reports=[report(waiting=9)]), TRIED_AGAIN, 1),
     "and no second beside it": (snapshot([pending("p")], [report(waiting=9)]), TRIED_AGAIN, 0),
     "and all when one serves": (snapshot(many(1), [report(in_flight=1, waiting=9)]), TRIED_AGAIN, 9),
-    "another revision is not to blame": (
-        snapshot(reports=[report(waiting=3)]), replace(FAILED_ONCE, failing=OLD), 3
-    ),
+    "another revision is not to blame": (snapshot(reports=[report(waiting=3)]), replace(FAILED_ONCE, failing=OLD), 3),
     "a crash at boot starts the wait": (snapshot([ended("p", CRASH)], [report(waiting=3)]), ScalingState(), 0),
-    "an orderly end does not": (snapshot([ended("p", PodFailure("Completed", "", 0))], [report(waiting=3)]), ScalingState(), 3),
-    "out of memory does not": (snapshot([ended("p", PodFailure("OOMKilled", "", 137))], [report(waiting=3)]), ScalingState(), 3),
+    "an orderly end does not": (
+        snapshot([ended("p", PodFailure("Completed", "", 0))], [report(waiting=3)]),
+        ScalingState(),
+        3,
+    ),
+    "out of memory does not": (
+        snapshot([ended("p", PodFailure("OOMKilled", "", 137))], [report(waiting=3)]),
+        ScalingState(),
+        3,
+    ),
     "eviction does not": (snapshot([ended("p", PodFailure("Evicted", ""))], [report(waiting=3)]), ScalingState(), 3),
     "a crash is counted once": (
         snapshot([ended("p", CRASH)], [report(waiting=3)]),
@@ -107,13 +126,24 @@ TAKE_AWAY = {
     "never while somebody waits": (snapshot(many(2), [report(waiting=1, p0=400)]), ScalingState(), (), ()),
     "never in doubt: its word is old": (snapshot(many(1), [report(ago=4, p0=400)]), ScalingState(), (), ()),
     "never in doubt: a gateway is lost": (
-        snapshot(many(1), [report(p0=400)], gateways_heard=False), ScalingState(), (), ()
+        snapshot(many(1), [report(p0=400)], gateways_heard=False),
+        ScalingState(),
+        (),
+        (),
     ),
-    "of an old revision, as soon as idle": (snapshot([pod("p0", OLD)], [report(OLD, p0=3)]), ScalingState(), ("p0",), ()),
+    "of an old revision, as soon as idle": (
+        snapshot([pod("p0", OLD)], [report(OLD, p0=3)]),
+        ScalingState(),
+        ("p0",),
+        (),
+    ),
     "but not the moment it was used": (snapshot([pod("p0", OLD)], [report(OLD, p0=1)]), ScalingState(), (), ()),
     "what is gone already is not": (snapshot([pod("p0", deleting=True)], [report(p0=400)]), ScalingState(), (), ()),
     "said twice, taken once": (
-        snapshot(many(1), [report(p0=400), report(gateway="h", p0=400)]), ScalingState(), ("p0",), ()
+        snapshot(many(1), [report(p0=400), report(gateway="h", p0=400)]),
+        ScalingState(),
+        ("p0",),
+        (),
     ),
     "nobody speaks of it": (snapshot(many(1)), since(unused__p0=300), ("p0",), ()),
     "not yet": (snapshot(many(1)), since(unused__p0=299), (), ()),
@@ -122,16 +152,33 @@ TAKE_AWAY = {
     "no gateway to ask": (snapshot(many(1), gateways_heard=False), since(unused__p0=900), (), ()),
     "finished and seen": (snapshot([ended("p0")]), since(finished__p0=5), (), ("p0",)),
     "finished a moment ago": (snapshot([ended("p0")]), since(finished__p0=4), (), ()),
-    "finished, whatever gateways do": (snapshot([ended("p0")], gateways_heard=False), since(finished__p0=5), (), ("p0",)),
+    "finished, whatever gateways do": (
+        snapshot([ended("p0")], gateways_heard=False),
+        since(finished__p0=5),
+        (),
+        ("p0",),
+    ),
     "pending and not wanted any more": (snapshot(many(2, pending)), since(**{f"surplus__{KEY}": 30}), (), ("p1", "p0")),
     "pending, one is wanted": (
-        snapshot(many(2, pending), [report(waiting=1)]), since(**{f"surplus__{KEY}": 30}), (), ("p1",)
+        snapshot(many(2, pending), [report(waiting=1)]),
+        since(**{f"surplus__{KEY}": 30}),
+        (),
+        ("p1",),
     ),
-    "pending, wanted again": (snapshot(many(2, pending), [report(waiting=2)]), since(**{f"surplus__{KEY}": 30}), (), ()),
+    "pending, wanted again": (
+        snapshot(many(2, pending), [report(waiting=2)]),
+        since(**{f"surplus__{KEY}": 30}),
+        (),
+        (),
+    ),
     "pending, not wanted for a moment": (snapshot(many(2, pending)), since(**{f"surplus__{KEY}": 29}), (), ()),
-    "pending of an old revision": (
-        snapshot([pending("p0", key=OLD)]), since(**{f"surplus__{OLD}": 30}), (), ("p0",)
+    "pending, and no gateway to say whether it is wanted": (
+        snapshot(many(1, pending), gateways_heard=False),
+        since(**{f"surplus__{KEY}": 90}),
+        (),
+        (),
     ),
+    "pending of an old revision": (snapshot([pending("p0", key=OLD)]), since(**{f"surplus__{OLD}": 30}), (), ("p0",)),
 }
 
 
@@ -161,6 +208,14 @@ def test_it_looks_again_when_time_alone_changes_the_answer(row):
     seen, state, expected = row
     step = decide(seen, SETTINGS, state)
     assert step.look_again == (None if expected is None else pytest.approx(expected))
+
+
+def test_what_is_created_is_taken_from_the_governor():
+    """Twice in one moment is not twice the burst."""
+    generous = replace(SETTINGS, max_pending=9999)
+    seen = snapshot(reports=[report(waiting=700)])
+    first = decide(seen, generous, ScalingState())
+    assert (first.create, decide(seen, generous, first.state).create) == (700, 300)
 
 
 def test_failures_double_their_wait_up_to_a_minute():
@@ -234,8 +289,12 @@ class Cluster:
             idle = tuple(IdleEnvironment(name, int((self.now - at) * 1000)) for name, at in self.idle.items())
             self.last = Report("g", Demand(1, KEY, len(self.busy), self.waiting, 0, idle), self.now)
         seen = Snapshot(
-            now=self.now, current=KEY, may_create=True, pods=tuple(self.pods.values()),
-            reports=(self.last,) if self.last else (), gateways_heard=self.now >= self.silent_until,
+            now=self.now,
+            current=KEY,
+            may_create=True,
+            pods=tuple(self.pods.values()),
+            reports=(self.last,) if self.last else (),
+            gateways_heard=self.now >= self.silent_until,
         )
         step = decide(seen, self.settings, self.state)
         self.state = step.state

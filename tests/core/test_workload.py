@@ -88,8 +88,12 @@ def test_it_belongs_to_its_function():
     """Deleting the function deletes it, and drain does not refuse it."""
     assert pod()["metadata"]["ownerReferences"] == [
         {
-            "apiVersion": "lambent.dev/v1alpha1", "kind": "Function", "name": "hello", "uid": "uid-1",
-            "controller": True, "blockOwnerDeletion": True,
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Function",
+            "name": "hello",
+            "uid": "uid-1",
+            "controller": True,
+            "blockOwnerDeletion": True,
         }
     ]
 
@@ -126,7 +130,9 @@ PARTS = {
         {"placement": {"topologySpreadConstraints": [{"topologyKey": "zone"}]}},
         [
             {
-                "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway",
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
                 "labelSelector": {"matchLabels": {"lambent.dev/function-uid": "uid-1"}},
             }
         ],
@@ -170,11 +176,20 @@ def test_every_pod_meets_pod_security_restricted(spec, percent):
     assert built["securityContext"]["runAsNonRoot"] is True
     assert built["securityContext"]["runAsUser"] == 993
     assert built["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not built.keys() & {"hostNetwork", "hostPID", "hostIPC", "hostUsers", "initContainers", "ephemeralContainers"}
+    assert not built.keys() & {
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "hostUsers",
+        "initContainers",
+        "ephemeralContainers",
+    }
     assert all(volume.keys() <= ALLOWED_VOLUMES for volume in built["volumes"])
     [only] = built["containers"]
     assert only["securityContext"] == {
-        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
     milli = {kind: int(only["resources"][kind]["cpu"].removesuffix("m")) for kind in ("limits", "requests")}
     assert 1 <= milli["requests"] <= milli["limits"] <= 6000

@@ -35,7 +35,7 @@ PATH = "/2015-03-31/functions/{}/invocations"
 )
 def test_targets_name_a_function_and_a_qualifier(target, reference, qualifier, qualified):
     """Name, partial ARN or ARN, percent-encoded or not."""
-    assert lambda_api.parse_target(target) == lambda_api.Target(reference, qualifier, qualified)
+    assert lambda_api.parse_target(target.encode()) == lambda_api.Target(reference, qualifier, qualified)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,18 @@ def test_targets_name_a_function_and_a_qualifier(target, reference, qualifier, q
 def test_bad_targets_are_typed_errors(target, kind):
     """As Lambda words them."""
     with pytest.raises(kind):
-        lambda_api.parse_target(target)
+        lambda_api.parse_target(target.encode())
 
 
 def test_options_default_to_a_synchronous_call_without_log():
     """No headers at all."""
     assert lambda_api.parse_options({}) == lambda_api.Options("RequestResponse", tail=False, client_context=None)
     context = base64.b64encode(b"{}").decode()
-    asked = {"X-Amz-Invocation-Type": "DryRun", "X-Amz-Log-Type": "Tail", "X-Amz-Client-Context": context}
+    asked = {
+        b"x-amz-invocation-type": b"DryRun",
+        b"x-amz-log-type": b"Tail",
+        b"x-amz-client-context": context.encode(),
+    }
     assert lambda_api.parse_options(asked) == lambda_api.Options("DryRun", tail=True, client_context=context)
 
 
@@ -72,11 +76,15 @@ def test_options_default_to_a_synchronous_call_without_log():
 def test_a_client_context_is_base64_of_an_object(context):
     """Else InvalidRequestContentException."""
     with pytest.raises(errors.InvalidRequestContent):
-        lambda_api.parse_options({"X-Amz-Client-Context": context})
+        lambda_api.parse_options({b"x-amz-client-context": context.encode()})
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-                    | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_every_json_text_passes_unchanged(value):
     """The same bytes go on; nothing is encoded anew."""
     body = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -100,7 +108,7 @@ def test_whatever_is_no_json_is_refused(body):
     if good:
         assert lambda_api.check_event(body) is body
     else:
-        with pytest.raises(errors.InvalidRequestContent, match="^Could not parse request body into json: "):
+        with pytest.raises(errors.InvalidRequestContent, match=r"^Could not parse request body into json: "):
             lambda_api.check_event(body)
 
 
@@ -133,7 +141,7 @@ def test_an_event_may_be_exactly_as_long_as_the_limit():
     """One byte more is 413."""
     fits = b" " * (limits.REQUEST_BYTES_MAX - 1) + b"1"
     assert lambda_api.check_event(fits) is fits
-    with pytest.raises(errors.RequestEntityTooLarge, match="smaller than 6291456 bytes for the InvokeFunction"):
+    with pytest.raises(errors.RequestEntityTooLarge, match="smaller than 6291456 bytes"):
         lambda_api.check_event(fits + b" ")
 
 
@@ -157,7 +165,8 @@ def test_errors_have_aws_own_casing(error, fields):
     """`message` or `Message`, per shape; the type in a header."""
     headers, body = lambda_api.encode_error(error, "id-1")
     assert json.loads(body) == fields
-    assert (headers["x-amzn-ErrorType"], headers["x-amzn-RequestId"]) == (error.code, "id-1")
+    assert dict(headers)[b"x-amzn-ErrorType"].decode() == error.code
+    assert dict(headers)[b"x-amzn-RequestId"] == b"id-1"
 
 
 def test_error_shapes_agree_with_botocore():
@@ -177,7 +186,7 @@ def test_trace_headers_are_kept_or_made():
     """A root makes a trace; anything else gets a new, unsampled one."""
     entropy = "0123456789abcdef" * 3
     made = f"Root=1-0000abcd-{entropy[:24]};Parent={entropy[24:40]};Sampled=0"
-    for given in (None, "", "x", "Root=é", "Root=1" + "x" * 1024, "Root=\x7f"):
-        assert lambda_api.trace_header(given, 0xABCD, entropy) == made
+    for header in (None, b"", b"x", "Root=é".encode(), b"Root=1" + b"x" * 1024, b"Root=\x7f"):
+        assert lambda_api.trace_header(header, 0xABCD, entropy) == made
     kept = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:a:0"
-    assert lambda_api.trace_header(kept, 0, entropy) == kept
+    assert lambda_api.trace_header(kept.encode(), 0, entropy) == kept

@@ -88,6 +88,8 @@ class ScalingState:
     failing: Key | None = None
     """The key that failures are counted for."""
     failures: int = 0
+    refused: bool = False
+    """The last of them was the API server's refusal of a pod, not the end of one."""
     not_before: float = 0.0
     counted: frozenset[str] = frozenset()
     """Finished pods (uid) whose end was judged already."""
@@ -125,13 +127,22 @@ def decide(snapshot: Snapshot, settings: ScalingSettings, state: ScalingState) -
 
 def refused(state: ScalingState, settings: ScalingSettings, key: Key, now: float) -> ScalingState:
     """The state after the API server refused to create a pod: try again later, not at once."""
-    return _failed(state, settings, key, now)
+    return replace(_failed(state, settings, key, now), refused=True)
+
+
+def accepted(state: ScalingState) -> ScalingState:
+    """The state after the API server took what it was asked to create: what it refused before, it takes again."""
+    return _forgiven(state) if state.refused else state
+
+
+def _forgiven(state: ScalingState) -> ScalingState:
+    return replace(state, failing=None, failures=0, refused=False, not_before=0.0)
 
 
 def _failed(state: ScalingState, settings: ScalingSettings, key: Key, now: float) -> ScalingState:
     failures = state.failures + 1 if state.failing == key else 1
     wait = min(settings.backoff_longest, settings.backoff_first * 2 ** min(failures - 1, 30))
-    return replace(state, failing=key, failures=failures, not_before=now + wait)
+    return replace(state, failing=key, failures=failures, refused=False, not_before=now + wait)
 
 
 class _Clock:
@@ -258,7 +269,7 @@ def _judge_failures(view: _View, settings: ScalingSettings, state: ScalingState,
     serving = any(report.demand.in_flight or report.demand.idle for report in view.about(current))
     forgotten = not view.wanted(current) and clock.reached(state.not_before + settings.failure_kept)
     if state.failures and (state.failing != current or serving or forgotten):
-        return replace(state, failing=None, failures=0, not_before=0.0)
+        return _forgiven(state)
     return state
 
 

@@ -38,10 +38,19 @@ INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
 REQUEST_RESPONSE, DRY_RUN, EVENT = "RequestResponse", "DryRun", "Event"
 LOG_TYPES = ("None", "Tail")
 
-REQUEST_ID = "x-amzn-RequestId"
-TRACE_ID = "X-Amzn-Trace-Id"
+Fields = list[tuple[bytes, bytes]]
+"""Header fields as they go out."""
+
+REQUEST_ID = b"x-amzn-RequestId"
+TRACE_ID = b"X-Amzn-Trace-Id"
+TRACE_ID_KEY = b"x-amzn-trace-id"
+LOG_RESULT = b"X-Amz-Log-Result"
+FUNCTION_ERROR_FIELD = (b"X-Amz-Function-Error", b"Unhandled")
+NO_REQUEST_ID = "00000000-0000-0000-0000-000000000000"
+"""For an answer to what was no request."""
+_JSON = (b"Content-Type", b"application/json")
+_NOT_REMAPPED = (b"X-Amzn-Remapped-Content-Length", b"0")
 _TRACE_CHARS_MAX = 1024
-NAMESPACE = "X-Lambent-Namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +74,14 @@ class Options:
 
 
 @functools.lru_cache(maxsize=1024)
-def parse_target(raw_target: str) -> Target:
+def parse_target(raw_target: bytes) -> Target:
     """Parse `/2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
 
     Raises:
         UnknownOperation: for any other path.
         ValidationFailed, InvalidParameterValue: as Lambda words them.
     """
-    path, _, query = raw_target.partition("?")
+    path, _, query = raw_target.decode("ascii").partition("?")
     name = path[len(_PREFIX) : -len(_SUFFIX)]
     if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name:
         raise UnknownOperation("The operation you tried to call is not known.")
@@ -94,9 +103,7 @@ def _function_reference(text: str) -> FunctionReference:
         raise _constraint(text, "functionName", f"have length less than or equal to {_REFERENCE_CHARS_MAX}")
     reference = parse_function_reference(text)
     if reference is None:
-        raise _constraint(
-            text, "functionName", f"satisfy regular expression pattern: {FUNCTION_NAME_PATTERN}"
-        )
+        raise _constraint(text, "functionName", f"satisfy regular expression pattern: {FUNCTION_NAME_PATTERN}")
     return reference
 
 
@@ -111,23 +118,22 @@ def _check_qualifier(text: str) -> None:
 
 def _constraint(value: str, member: str, phrase: str) -> ValidationFailed:
     return ValidationFailed(
-        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
-        f"Member must {phrase}"
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must {phrase}"
     )
 
 
 _DEFAULT_OPTIONS = Options(REQUEST_RESPONSE, tail=False, client_context=None)
 
 
-def parse_options(headers: Mapping[str, str]) -> Options:
-    """Parse the headers of an Invoke (looked up without regard to case).
+def parse_options(headers: Mapping[bytes, bytes]) -> Options:
+    """Parse the headers of an Invoke; their names are in lower case.
 
     Raises:
         ValidationFailed, InvalidRequestContent: as Lambda words them.
     """
-    kind = headers.get("X-Amz-Invocation-Type")
-    log = headers.get("X-Amz-Log-Type")
-    context = headers.get("X-Amz-Client-Context")
+    kind = _text(headers, b"x-amz-invocation-type")
+    log = _text(headers, b"x-amz-log-type")
+    context = _text(headers, b"x-amz-client-context")
     if kind is None and log is None and context is None:
         return _DEFAULT_OPTIONS
     if kind is not None and kind not in INVOCATION_TYPES:
@@ -137,6 +143,16 @@ def parse_options(headers: Mapping[str, str]) -> Options:
     if context:
         _check_client_context(context)
     return Options(kind or REQUEST_RESPONSE, tail=log == "Tail", client_context=context or None)
+
+
+def namespace_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The namespace that the caller asked for by header."""
+    return _text(headers, b"x-lambent-namespace")
+
+
+def _text(headers: Mapping[bytes, bytes], key: bytes) -> str | None:
+    value = headers.get(key)
+    return None if value is None else value.decode("utf-8", "replace")
 
 
 def _not_in_set(value: str, member: str, allowed: tuple[str, ...]) -> ValidationFailed:
@@ -190,9 +206,7 @@ def check_event(body: bytes) -> bytes:
 
 
 def _not_json(detail: str) -> InvalidRequestContent:
-    return InvalidRequestContent(
-        f"Could not parse request body into json: Could not parse payload into json: {detail}"
-    )
+    return InvalidRequestContent(f"Could not parse request body into json: Could not parse payload into json: {detail}")
 
 
 def too_large() -> RequestEntityTooLarge:
@@ -202,25 +216,39 @@ def too_large() -> RequestEntityTooLarge:
     )
 
 
-def encode_error(error: LambdaError, request_id: str) -> tuple[dict[str, str], bytes]:
+def answer_fields(request_id: str, trace: str, version: str) -> Fields:
+    """Headers of a function's answer."""
+    return [
+        _JSON,
+        (REQUEST_ID, request_id.encode()),
+        _NOT_REMAPPED,
+        (b"X-Amz-Executed-Version", version.encode()),
+        (TRACE_ID, trace.encode()),
+    ]
+
+
+def dry_run_fields(request_id: str, trace: str) -> Fields:
+    """Headers of the answer to a DryRun, which is 204."""
+    return [(REQUEST_ID, request_id.encode()), (TRACE_ID, trace.encode())]
+
+
+def encode_error(error: LambdaError, request_id: str) -> tuple[Fields, bytes]:
     """Headers and body of an error; its status is `error.status`."""
-    fields: dict[str, str] = {} if error.fault is None else {"Type": error.fault}
-    fields[error.member] = error.message
+    members: dict[str, str] = {} if error.fault is None else {"Type": error.fault}
+    members[error.member] = error.message
     if isinstance(error, TooManyRequests):
-        fields["Reason"] = error.reason
-    headers = {
-        "Content-Type": "application/json",
-        REQUEST_ID: request_id,
-        "x-amzn-ErrorType": error.code,
-    }
-    return headers, json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
+        members["Reason"] = error.reason
+    fields = [_JSON, (REQUEST_ID, request_id.encode()), (b"x-amzn-ErrorType", error.code.encode())]
+    return fields, json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def trace_header(given: str | None, epoch_seconds: int, entropy_hex: str) -> str:
+def trace_header(given: bytes | None, epoch_seconds: int, entropy_hex: str) -> str:
     """The request's X-Ray trace header: the caller's when it names a root, else a new one that is not sampled.
 
     `entropy_hex` is 40 random hex digits: 24 of the root, 16 of the parent.
     """
-    if given and "Root=" in given and len(given) <= _TRACE_CHARS_MAX and given.isascii() and given.isprintable():
-        return given
+    if given and b"Root=" in given and len(given) <= _TRACE_CHARS_MAX and given.isascii():
+        text = given.decode("ascii")
+        if text.isprintable():
+            return text
     return f"Root=1-{epoch_seconds:08x}-{entropy_hex[:24]};Parent={entropy_hex[24:40]};Sampled=0"

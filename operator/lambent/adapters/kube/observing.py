@@ -51,7 +51,8 @@ class Pace:
     """How patient an observer is, in seconds."""
 
     silence: float = 75.0
-    """The API server sends a bookmark about once a minute; a watch without even that is dead."""
+    """The API server sends a bookmark every 60 to 75 s; a watch without even that is dead. Watching anew from the same
+    version costs one request and misses nothing, so a late bookmark does no harm."""
     watch: int = 300
     """How long one watch is asked to last."""
     page: int = 500
@@ -150,7 +151,7 @@ async def _watch(
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                log.warning("observing %s: silent for %.0f s, watching anew", path, pace.silence)
+                log.debug("observing %s: silent for %.0f s, watching anew", path, pace.silence)
                 return
             except Refused as error:
                 if error.status == 410:

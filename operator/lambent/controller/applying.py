@@ -1,0 +1,169 @@
+"""The only writes: actions of a plan, carried out.
+
+Whatever the API server answers goes into the store at once, so that the next decision knows of it before the watch
+tells: nothing is created twice because an event is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from lambent.adapters.gateways import Retirement
+from lambent.adapters.kube.client import KubeClient
+from lambent.adapters.kube.events import EventRecorder, Happening, Regarding
+from lambent.adapters.kube.resources import FUNCTIONS, PODS
+from lambent.controller.demanding import DemandBoard
+from lambent.controller.measuring import CREATED, DELETED, REFUSED, RETIRED, ControllerMetrics
+from lambent.controller.store import Malformed, Store
+from lambent.core.plan import RecordEvent
+from lambent.core.readiness import Problem, creation_refused
+from lambent.core.workload import EnvironmentFacts, PodIdentity, WorkloadSettings, environment_pod, pod_name
+from lambent.model import names
+from lambent.model.errors import Refused, Unavailable
+from lambent.model.functions import FunctionObject, FunctionStatus
+from lambent.wire.agent_tokens import agent_token, token_digest
+
+log = logging.getLogger(__name__)
+
+CREATE_TRIES = 3
+FIRST_BATCH = 8
+"""Pods created at once before it is known whether the API server takes them."""
+
+
+class Gateways(Protocol):
+    """Gateways, to be asked to give up environments."""
+
+    async def retire(self, url: str, pods: Iterable[str]) -> Retirement:
+        """Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What writing needs."""
+
+    client: KubeClient
+    gateways: Gateways
+    board: DemandBoard
+    store: Store
+    recorder: EventRecorder
+    metrics: ControllerMetrics
+    workload: WorkloadSettings
+    agent_key: bytes
+
+
+async def create_pods(tools: Tools, function: FunctionObject, facts: EnvironmentFacts, count: int) -> Problem | None:
+    """Create environments, in growing batches so that a refusal is met once and not fifty times."""
+    batch = FIRST_BATCH
+    while count > 0:
+        size = min(batch, count)
+        answers = await asyncio.gather(*(_create_pod(tools, function, facts) for _ in range(size)))
+        problem = next(filter(None, answers), None)
+        if problem is not None:
+            return problem
+        count -= size
+        batch *= 2
+    return None
+
+
+async def _create_pod(tools: Tools, function: FunctionObject, facts: EnvironmentFacts) -> Problem | None:
+    name = pod_name(function.name, secrets.token_hex(5))
+    nonce = secrets.token_hex(16)
+    digest = token_digest(agent_token(tools.agent_key, function.namespace, name, nonce))
+    body = environment_pod(function, facts, tools.workload, PodIdentity(name, nonce, digest))
+    query = {"fieldManager": names.FIELD_MANAGER_CONTROLLER}
+    for attempt in range(CREATE_TRIES):
+        try:
+            pod = await tools.client.request("POST", PODS.collection(function.namespace), body=body, query=query)
+        except Unavailable:
+            # perhaps it was created and only the answer was lost: the same name again cannot make two
+            if attempt == CREATE_TRIES - 1:
+                raise
+            continue
+        except Refused as error:
+            if error.status == 409 and error.reason == "AlreadyExists" and attempt > 0:
+                pod = await tools.client.request("GET", PODS.item(function.namespace, name))
+            else:
+                tools.metrics.pods.labels(REFUSED).inc()
+                # without the name, which is another one each time: a refusal said again is the same refusal
+                message = str(error).removeprefix(f'pods "{name}" is forbidden: ').replace(name, function.name)
+                return creation_refused(error.reason, message, function.spec.service_account)
+        tools.store.put_pod(pod)
+        tools.metrics.pods.labels(CREATED).inc()
+        return None
+    raise AssertionError("unreachable")
+
+
+async def retire_pods(tools: Tools, function: FunctionObject, pods: tuple[str, ...]) -> None:
+    """Ask every gateway to give these environments up, and delete those that nobody uses.
+
+    Raises:
+        Unavailable: when a gateway did not answer; what the others gave up is deleted all the same.
+    """
+    urls = tools.board.connected()
+    known = {f"{function.namespace}/{pod}": pod for pod in pods}  # as gateways name them
+    answers = await asyncio.gather(*(tools.gateways.retire(url, known) for url in urls), return_exceptions=True)
+    said = [answer for answer in answers if isinstance(answer, Retirement)]
+    failures = [answer for answer in answers if isinstance(answer, BaseException)]
+    retired = frozenset[str]().union(*(answer.retired for answer in said))
+    busy = frozenset[str]().union(*(answer.busy for answer in said))
+    if urls and not failures and not tools.board.unreachable():
+        retired = frozenset(known)  # those that no gateway knows are used by none
+    chosen = tuple(pod for name, pod in known.items() if name in retired and name not in busy)
+    tools.metrics.pods.labels(RETIRED).inc(len(chosen))
+    await delete_pods(tools, function.uid, chosen)
+    for failure in failures:
+        raise failure
+
+
+async def delete_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
+    """Delete pods of a Function, each only if it is still the one that was seen. Graceful: the agent drains."""
+    known = {pod.name: pod for pod in tools.store.pods(uid)}
+    for name in pods:
+        pod = known.get(name)
+        if pod is None or pod.deleting:
+            continue
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
+        try:
+            await tools.client.request("DELETE", PODS.item(pod.namespace, pod.name), body=body)
+        except Refused as error:
+            if error.status not in (404, 409):
+                raise
+            tools.store.drop_pod(pod.uid)  # gone, or replaced by another of that name
+            continue
+        tools.store.mark_deleting(pod)
+        tools.metrics.pods.labels(DELETED).inc()
+
+
+async def write_status(tools: Tools, function: FunctionObject | Malformed, status: FunctionStatus) -> bool:
+    """Write a status; False when the Function is gone or another by now."""
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": "Function",
+        # with the uid, a Function made anew under this name is not given its predecessor's status
+        "metadata": {"name": function.name, "namespace": function.namespace, "uid": function.uid},
+        "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+    path = FUNCTIONS.item(function.namespace, function.name)
+    manager = names.FIELD_MANAGER_CONTROLLER
+    try:
+        answer = await tools.client.apply(path, body, manager, force=True, subresource="status")
+    except Refused as error:
+        if error.status in (404, 409):
+            log.info("status of %s/%s not written: %s", function.namespace, function.name, error)
+            return False
+        raise
+    tools.metrics.status_writes.inc()
+    tools.store.put_function(answer, quiet=True)
+    return True
+
+
+async def record(tools: Tools, function: FunctionObject | Malformed, event: RecordEvent) -> None:
+    """Tell people."""
+    regarding = Regarding(names.API_VERSION, "Function", function.namespace, function.name, function.uid)
+    kind = "Warning" if event.warning else "Normal"
+    await tools.recorder.record(Happening(regarding, kind, event.reason.value, event.note, "Reconcile"))  # type: ignore[arg-type]

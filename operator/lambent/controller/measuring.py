@@ -1,0 +1,32 @@
+"""What the controller counts, in the words of Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+CREATED, DELETED, RETIRED, REFUSED = "created", "deleted", "retired", "refused"
+SUCCESS, ERROR = "success", "error"
+
+
+class ControllerMetrics:
+    """The controller's own metrics; those of invocations are the gateways'."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.reconciles = Histogram(
+            "lambent_controller_reconcile_seconds",
+            "Time from taking up a Function to having applied what was decided, by outcome.",
+            ["outcome"],
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+            registry=registry,
+        )
+        self.pods = Counter(
+            "lambent_controller_pods",
+            "Environment pods that the controller created, retired or deleted, and creations that were refused.",
+            ["action"],
+            registry=registry,
+        )
+        self.status_writes = Counter(
+            "lambent_controller_status_writes", "Writes of a status. A quiet system has none.", registry=registry
+        )
+        self.depth = Gauge("lambent_controller_queue_depth", "Functions that wait to be looked at.", registry=registry)
+        self.leading = Gauge("lambent_controller_leading", "1 while this replica leads, else 0.", registry=registry)

@@ -1,0 +1,255 @@
+"""What was observed of Functions, their pods and namespaces, and what we did ourselves and have not seen yet.
+
+Every object carries its resourceVersion, so that whatever comes late changes nothing: an event behind our own write,
+a list behind an event. What is gone is remembered for a while, so that a late list does not bring it back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from lambent.model import names
+from lambent.model.arns import account_id
+from lambent.model.environments import EnvironmentPod
+from lambent.model.functions import FunctionObject, FunctionStatus
+
+log = logging.getLogger(__name__)
+
+_GONE_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An object of the kind that is none to us. `message` says why, without its values."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    message: str
+    status: FunctionStatus
+
+
+Nudge = Callable[[str], None]
+"""Called with the uid of a Function about which something changed."""
+
+
+class Store:
+    """The controller's picture of the cluster. Keys are uids of Functions."""
+
+    def __init__(self, nudge: Nudge) -> None:
+        self._nudge = nudge
+        self._functions: dict[str, FunctionObject | Malformed] = {}
+        self._named: dict[tuple[str, str], set[str]] = {}
+        self._pods: dict[str, dict[str, EnvironmentPod]] = {}
+        self._pod_homes: dict[str, tuple[str, str]] = {}
+        """Pod uid → (function uid, pod name)."""
+        self._accounts: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
+        self._gone: OrderedDict[str, None] = OrderedDict()
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def function(self, uid: str) -> FunctionObject | Malformed | None:
+        """A Function, or what claims to be one."""
+        return self._functions.get(uid)
+
+    def uids(self) -> list[str]:
+        """Every Function that exists."""
+        return list(self._functions)
+
+    def pods(self, uid: str) -> tuple[EnvironmentPod, ...]:
+        """The pods of a Function, those included that we created or deleted a moment ago."""
+        return tuple(self._pods.get(uid, {}).values())
+
+    def account(self, namespace: str) -> str | None:
+        """The account a namespace is; None until it was seen."""
+        return self._accounts.get(namespace)
+
+    def older(self, function: FunctionObject) -> str | None:
+        """Name of the oldest other object with this function name that is older than this one."""
+        rank = (function.created, function.name)
+        rivals = [
+            (rival.created, rival.name)
+            for uid in self._named.get((function.namespace, function.function_name), ())
+            if isinstance(rival := self._functions.get(uid), FunctionObject) and not rival.deleting
+        ]
+        oldest = min(rivals, default=None)
+        return oldest[1] if oldest is not None and oldest < rank else None
+
+    def is_gone(self, uid: str) -> bool:
+        """Whether a Function was seen and then seen to be gone."""
+        return uid in self._gone
+
+    # --- Functions ----------------------------------------------------------------------------------------------
+
+    def put_function(self, body: dict[str, Any], *, quiet: bool = False) -> None:
+        """An object as the API server shows it; `quiet` when it is the answer to our own write."""
+        uid = body["metadata"]["uid"]
+        if not self._is_news(uid, body):
+            return
+        before = self._functions.get(uid)
+        after = _parse(body)
+        if after == before:
+            return
+        self._functions[uid] = after
+        rivals = self._rename(uid, before, after)
+        if not quiet:
+            for rival in rivals | {uid}:
+                self._nudge(rival)
+
+    def drop_function(self, uid: str) -> None:
+        """A Function is gone."""
+        self._bury(uid)
+        before = self._functions.pop(uid, None)
+        for rival in self._rename(uid, before, None) | {uid}:
+            self._nudge(rival)
+
+    def _rename(
+        self, uid: str, before: FunctionObject | Malformed | None, after: FunctionObject | Malformed | None
+    ) -> set[str]:
+        """Keep the index by function name; the uids for which older and younger may have changed."""
+        old, new = _place(before), _place(after)
+        rivals: set[str] = set()
+        if old is not None and old != new:
+            self._named[old].discard(uid)
+            rivals |= self._named[old]
+            if not self._named[old]:
+                del self._named[old]
+        if new is not None and (old != new or _deleting(before) != _deleting(after)):
+            self._named.setdefault(new, set()).add(uid)
+            rivals |= self._named[new]
+        return rivals
+
+    # --- pods ---------------------------------------------------------------------------------------------------
+
+    def put_pod(self, body: dict[str, Any]) -> None:
+        """A pod as the API server shows it, in an event, a list or an answer to us."""
+        pod = EnvironmentPod.from_kubernetes(body)
+        if pod is None or not self._is_news(pod.uid, body):
+            return
+        home = (pod.key.function_uid, pod.name)
+        before = self._pods.get(home[0], {}).get(pod.name)
+        self._pods.setdefault(home[0], {})[pod.name] = pod
+        self._pod_homes[pod.uid] = home
+        if pod != before:
+            self._nudge(home[0])
+
+    def drop_pod(self, uid: str) -> None:
+        """A pod is gone."""
+        self._bury(uid)
+        home = self._pod_homes.pop(uid, None)
+        if home is None:
+            return
+        pods = self._pods.get(home[0], {})
+        if home[1] in pods and pods[home[1]].uid == uid:
+            del pods[home[1]]
+            if not pods:
+                del self._pods[home[0]]
+        self._nudge(home[0])
+
+    def mark_deleting(self, pod: EnvironmentPod) -> None:
+        """We asked for this pod's end; events will follow."""
+        pods = self._pods.get(pod.key.function_uid, {})
+        if pod.name in pods and pods[pod.name].uid == pod.uid:
+            pods[pod.name] = replace(pods[pod.name], deleting=True)
+
+    # --- namespaces ---------------------------------------------------------------------------------------------
+
+    def put_namespace(self, body: dict[str, Any]) -> None:
+        """A namespace as the API server shows it: its account may have been set."""
+        metadata = body["metadata"]
+        annotated = (metadata.get("annotations") or {}).get(names.ANNOTATION_ACCOUNT_ID)
+        account = account_id(metadata["uid"], annotated)
+        if self._accounts.get(metadata["name"]) == account:
+            return
+        self._accounts[metadata["name"]] = account
+        for uid, function in self._functions.items():
+            if function.namespace == metadata["name"]:
+                self._nudge(uid)
+
+    def drop_namespace(self, name: str) -> None:
+        """A namespace is gone; what was in it goes with its own events."""
+        self._accounts.pop(name, None)
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    def replace_functions(self, bodies: Iterable[dict[str, Any]], version: int) -> None:
+        """Everything a list of this resource version holds: what it lacks and is not newer is gone."""
+        listed = set()
+        for body in bodies:
+            listed.add(body["metadata"]["uid"])
+            self.put_function(body)
+        for uid in [uid for uid in self._functions if uid not in listed and self._versions.get(uid, 0) <= version]:
+            self.drop_function(uid)
+
+    def replace_pods(self, bodies: Iterable[dict[str, Any]], version: int) -> None:
+        """The same for pods."""
+        listed = set()
+        for body in bodies:
+            listed.add(body["metadata"]["uid"])
+            self.put_pod(body)
+        for uid in [uid for uid in self._pod_homes if uid not in listed and self._versions.get(uid, 0) <= version]:
+            self.drop_pod(uid)
+
+    # --- what is old news ---------------------------------------------------------------------------------------
+
+    def _is_news(self, uid: str, body: dict[str, Any]) -> bool:
+        """Whether this state is newer than what is known. Kubernetes keeps resource versions comparable."""
+        if uid in self._gone:
+            return False
+        version = int(body["metadata"].get("resourceVersion") or 0)
+        if version <= self._versions.get(uid, -1):
+            return False
+        self._versions[uid] = version
+        return True
+
+    def _bury(self, uid: str) -> None:
+        self._versions.pop(uid, None)
+        self._gone[uid] = None
+        while len(self._gone) > _GONE_REMEMBERED:
+            self._gone.popitem(last=False)
+
+
+def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
+    try:
+        return FunctionObject.from_kubernetes(body)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        metadata = body["metadata"]
+        return Malformed(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            message=_explain(error),
+            status=_status(body),
+        )
+
+
+def _explain(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"the object does not have the shape of a Function: {error!r}"
+    # never the input: it may hold secrets
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:8])
+
+
+def _status(body: dict[str, Any]) -> FunctionStatus:
+    try:
+        return FunctionStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return FunctionStatus()
+
+
+def _place(function: FunctionObject | Malformed | None) -> tuple[str, str] | None:
+    return (function.namespace, function.function_name) if isinstance(function, FunctionObject) else None
+
+
+def _deleting(function: FunctionObject | Malformed | None) -> bool:
+    return isinstance(function, FunctionObject) and function.deleting

@@ -1,0 +1,154 @@
+"""One invocation on an agent's connection: what comes back, and what becomes of the environment afterwards.
+
+These are callbacks, not a coroutine: a client that goes away cancels whoever waits for the answer, never the
+invocation, which runs to its end and gives its environment back (Lambda does so too).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lambent.adapters.agents.failures import AgentUnavailable
+from lambent.adapters.telemetry import metrics
+from lambent.agent.protocol import names
+from lambent.agent.protocol.heads import Headers, ResponseHead
+from lambent.agent.protocol.refusals import Refusal
+
+from .environments import Environment, Environments
+from .pools import Pool
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the function said. `log_result` is base64, only when the caller asked for the log's tail."""
+
+    body: bytes
+    function_error: bool = False
+    log_result: str | None = None
+
+
+class NotStarted(Exception):
+    """The agent refused before it started anything: another environment may be tried."""
+
+
+Outcome = Answer | NotStarted | AgentUnavailable
+Settle = Callable[[Outcome], bool]
+"""Called once; False when nobody wanted to know any more."""
+
+
+class Invocation:
+    """The listener of one exchange. `settle` hears how it went, unless it is None by then: the client is gone."""
+
+    __slots__ = (
+        "_answer",
+        "_environment",
+        "_environments",
+        "_finished",
+        "_pool",
+        "_refusal",
+        "_tail",
+        "not_started",
+        "settle",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        environments: Environments,
+        environment: Environment,
+        finished: Callable[[], None],
+        *,
+        tail: bool,
+        settle: Settle,
+    ) -> None:
+        self._environments = environments
+        self._environment = environment
+        self._pool = environments.pools.get(environment.key)
+        self._tail = tail
+        self._finished = finished
+        """Called once when the invocation is over, unless it never started."""
+        self._answer: Answer | None = None
+        self._refusal: Refusal | None = None
+        self.settle: Settle | None = settle
+        self.timer: asyncio.TimerHandle | None = None
+        self.not_started = False
+        """The agent refused it: it may be tried elsewhere."""
+
+    # --- Listener -----------------------------------------------------------------------------------------------
+
+    def answered(self, head: ResponseHead, body: bytes) -> None:
+        """The body is complete: without a log to wait for, the caller is answered now."""
+        if head.status != 200:
+            self._refusal = Refusal.from_json(head.status, body)
+            return
+        answer = self._answer = Answer(body, names.FUNCTION_ERROR_KEY in head.headers)
+        if not self._tail:
+            self._settle(answer)
+
+    def ended(self, trailers: Headers) -> None:
+        """Runtime and extensions asked for more: the environment is idle."""
+        self._stop_timer()
+        answer = self._answer
+        if answer is None:
+            self._refused()
+            return
+        if names.FUNCTION_ERROR_KEY in trailers:  # a stream that failed midway
+            answer.function_error = True
+        if self._tail:
+            answer.log_result = trailers.get(names.LOG_RESULT_KEY, b"").decode("ascii", "replace")
+            self._settle(answer)
+        self._measure(answer, trailers)
+        self._environments.release(self._environment)
+        self._finished()
+
+    def lost(self, error: AgentUnavailable) -> None:
+        """There will be no more: the environment is looked at again before anybody else gets it."""
+        self._stop_timer()
+        self._environments.again(self._environment)
+        if self._answer is not None:
+            self._count(metrics.OUTCOME_FUNCTION_ERROR if self._answer.function_error else metrics.OUTCOME_SUCCESS)
+            self._settle(self._answer)  # when only the log's tail is lost
+        elif not self._settle(error):  # the client is gone: nobody else will count it
+            self._count(metrics.OUTCOME_SERVICE_ERROR)
+        self._finished()
+
+    # --- what follows -------------------------------------------------------------------------------------------
+
+    def _refused(self) -> None:
+        self._environments.again(self._environment)
+        self.not_started = True
+        if not self._settle(NotStarted(self._refusal)):  # the client is gone: nobody will try elsewhere
+            self._finished()
+
+    def _settle(self, outcome: Outcome) -> bool:
+        """Tell whoever waits, once; False when nobody does."""
+        settle, self.settle = self.settle, None
+        return settle is not None and settle(outcome)
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def _measure(self, answer: Answer, trailers: Headers) -> None:
+        self._count(metrics.OUTCOME_FUNCTION_ERROR if answer.function_error else metrics.OUTCOME_SUCCESS)
+        try:
+            seconds = float(trailers.get(names.DURATION_MS_KEY, b"nan")) / 1000
+        except ValueError:
+            return
+        if seconds >= 0 and self._pool.metrics is not None:  # nan and nonsense are not counted
+            self._pool.metrics.duration.observe(seconds)
+            self._pool.count(seconds)
+
+    def _count(self, outcome: str) -> None:
+        count_outcome(self._pool, outcome)
+
+
+def count_outcome(pool: Pool, outcome: str) -> None:
+    """One more invocation that ended so."""
+    pool.invocations += 1
+    if outcome != metrics.OUTCOME_SUCCESS:
+        pool.errors += 1
+    if pool.metrics is not None:
+        pool.metrics.invocations[outcome].inc()

@@ -1,0 +1,299 @@
+"""One request from its route to its answer: get an environment, send the invocation at most once, explain failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from lambent.adapters.agents.doors import Call
+from lambent.adapters.agents.failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
+from lambent.adapters.telemetry import metrics
+from lambent.agent.protocol.refusals import NotClaimed, NotIdle, Refusal, StaleOwner
+from lambent.core import diagnosing
+from lambent.core.admission import Account
+from lambent.core.routing import Route, RoutingTable
+from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
+
+from .environments import Environment, Environments
+from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
+from .ownership import Ownership
+from .pools import ColdStartTimeout, Pool
+
+log = logging.getLogger(__name__)
+
+TRY_ELSEWHERE = (StaleOwner, NotIdle, NotClaimed)
+"""Refusals that concern one environment, not the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long what may take, in seconds, and how much there may be at the same time."""
+
+    cold_start: float = 60.0
+    allowance: float = 10.0
+    """Beyond the function's timeout, for an agent that does not keep it: no client hangs for ever."""
+    ending: float = 3.0
+    """For the watch to show how a lost container ended."""
+    account_concurrency: int = 1000
+    """Requests of one namespace that run or wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller wants run."""
+
+    request_id: str
+    qualifier: str | None
+    """As the caller wrote it; None for an unqualified call."""
+    trace: str
+    client_context: str | None
+    tail: bool
+    event: bytes
+
+
+Settled = Callable[[Answer | LambdaError], None]
+
+
+class _Running:
+    """One admitted request, from its arrival to its settlement."""
+
+    __slots__ = ("_account", "handed_over", "request", "route", "settle", "task")
+
+    def __init__(self, account: Account, route: Route, request: Request, settle: Settled) -> None:
+        self._account = account
+        self.route = route
+        self.request = request
+        self.settle: Settled | None = settle
+        self.task: asyncio.Task[Answer] | None = None
+        self.handed_over: Invocation | None = None
+        """The invocation that gives the request's place in its account back: it may outlive the client."""
+
+    def leave(self) -> None:
+        """Give the place in the account's concurrency back."""
+        self._account.leave()
+
+    def settled(self, outcome: Answer | LambdaError) -> None:
+        """Tell the client, if it is still there."""
+        settle, self.settle = self.settle, None
+        if settle is not None:
+            settle(outcome)
+
+    def abandon(self) -> None:
+        """The client is gone: a request that waits leaves the queue, one that runs goes on to its end."""
+        self.settle = None
+        if self.task is not None:
+            self.task.cancel()
+
+    def task_ended(self, task: asyncio.Task[Answer]) -> None:
+        """What took time is over."""
+        if self.handed_over is None or self.handed_over.not_started:
+            self.leave()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            self.settled(task.result())
+        elif isinstance(error, LambdaError):
+            self.settled(error)
+        else:
+            log.error("request %s failed", self.request.request_id, exc_info=error)
+            self.settled(ServiceFailed("An internal error occurred."))
+
+
+def _into(future: asyncio.Future[Outcome]) -> Settle:
+    def settle(outcome: Outcome) -> bool:
+        if future.done():
+            return False
+        future.set_result(outcome)
+        return True
+
+    return settle
+
+
+class Invoking:
+    """Runs requests."""
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        environments: Environments,
+        ownership: Ownership,
+        bounds: Bounds = Bounds(),
+    ) -> None:
+        self._table = table
+        self._pools = environments.pools
+        self._environments = environments
+        self._ownership = ownership
+        self._bounds = bounds
+        self._accounts: dict[str, Account] = {}
+
+    def begin(self, route: Route, request: Request, settle: Settled) -> Callable[[], None]:
+        """Run a request of a resolved route; `settle` hears how it went, unless the function returned is called first.
+
+        With an idle environment the request is sent on before this returns, and `settle` is called in the moment
+        the answer is there. Everything else is a task.
+
+        Raises:
+            TooManyRequests: the account's concurrency is used up.
+        """
+        account = self._account(route.namespace)
+        pool = self._pools.of(route)
+        if not account.enter():
+            pool.throttles += 1
+            if pool.metrics is not None:
+                pool.metrics.throttles[metrics.THROTTLE_CONCURRENCY].inc()
+            raise TooManyRequests
+        running = _Running(account, route, request, settle)
+        environment = pool.admission.lend()
+        if environment is None:
+            self._take_time(running, self._until_started(running))
+        else:
+            self._send_at_once(running, environment, pool)
+        return running.abandon
+
+    def _account(self, namespace: str) -> Account:
+        account = self._accounts.get(namespace)
+        if account is None:
+            account = self._accounts[namespace] = Account(self._bounds.account_concurrency)
+        return account
+
+    def _send_at_once(self, running: _Running, environment: Environment, pool: Pool) -> None:
+        def settle(outcome: Outcome) -> bool:
+            if running.settle is None:
+                return False
+            if isinstance(outcome, Answer):
+                running.settled(outcome)
+            else:
+                self._take_time(running, self._after(running, environment, pool, outcome))
+            return True
+
+        tail = running.request.tail
+        invocation = Invocation(self._environments, environment, running.leave, tail=tail, settle=settle)
+        try:
+            self._send(invocation, environment, running.route, running.request)
+        except AgentNotConnected:  # its connection went a moment ago; nothing was sent
+            self._environments.again(environment)
+            self._take_time(running, self._until_started(running))
+        else:
+            running.handed_over = invocation
+
+    def _take_time(self, running: _Running, work: Coroutine[None, None, Answer]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        running.task = task
+        task.add_done_callback(running.task_ended)
+
+    async def _after(self, running: _Running, environment: Environment, pool: Pool, outcome: Outcome) -> Answer:
+        """Go on after a first try that brought no answer."""
+        if isinstance(outcome, AgentUnavailable):
+            return await self._explain(environment, pool, running.request, outcome)
+        assert isinstance(outcome, NotStarted)
+        self._check(outcome, environment, pool)
+        running.route = self._current(running.route)
+        return await self._until_started(running)
+
+    async def _until_started(self, running: _Running) -> Answer:
+        """Try environments until one starts the request; each that refuses is out, so this ends.
+
+        Raises:
+            ResourceNotFound: the function went away while the request waited.
+            ServiceFailed: no environment in time, or the environment was lost.
+        """
+        deadline: float | None = None
+        route, request = running.route, running.request
+        while True:
+            pool = self._pools.of(route)
+            environment = pool.admission.lend()
+            if environment is None:
+                if deadline is None:
+                    deadline = self._pools.clock() + self._bounds.cold_start
+                environment = await self._wait(pool, deadline)
+                pool = self._pools.get(environment.key)  # another one, when the function changed meanwhile
+                route = pool.route or route
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            settle = _into(future)
+            invocation = Invocation(self._environments, environment, running.leave, tail=request.tail, settle=settle)
+            try:
+                self._send(invocation, environment, route, request)
+            except AgentNotConnected:
+                self._environments.again(environment)
+            else:
+                running.handed_over = invocation
+                outcome = await future
+                if isinstance(outcome, Answer):
+                    return outcome
+                if isinstance(outcome, AgentUnavailable):
+                    return await self._explain(environment, pool, request, outcome)
+                self._check(outcome, environment, pool)
+            route = self._current(route)
+
+    def _current(self, route: Route) -> Route:
+        """The newest route of the same function."""
+        current = self._table.route_of(route.key.function_uid)
+        if current is None:
+            raise self._table.not_found(route.account, route.function_name)
+        return current
+
+    async def _wait(self, pool: Pool, deadline: float) -> Environment:
+        arrived = self._pools.clock()
+        try:
+            environment = await self._pools.wait(pool, deadline)
+        except ColdStartTimeout:
+            raise self._too_slow(pool) from None
+        if pool.metrics is not None:
+            pool.metrics.phases[metrics.PHASE_WAIT].observe(self._pools.clock() - arrived)
+        return environment
+
+    def _too_slow(self, pool: Pool) -> ServiceFailed:
+        uid = pool.key.function_uid
+        current = self._table.route_of(uid)
+        if current is not None:  # it may have changed while the request waited
+            pool = self._pools.of(current)
+        message = diagnosing.cold_start_timeout(
+            self._bounds.cold_start,
+            [environment.pod for environment in self._environments.all() if environment.key == pool.key],
+            self._table.conditions_of(uid),
+            pool.claim_failure,
+        )
+        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        return ServiceFailed(message)
+
+    def _send(self, invocation: Invocation, environment: Environment, route: Route, request: Request) -> None:
+        """Send the request, once. Raises AgentNotConnected when nothing was sent."""
+        call = Call(
+            request_id=request.request_id,
+            arn=route.arn_as_invoked(request.qualifier),
+            timeout_ms=route.timeout_ms,
+            trace=request.trace,
+            client_context=request.client_context,
+            tail=request.tail,
+            event=request.event,
+        )
+        environment.door.invoke(call, self._ownership.header, invocation)
+        bound = route.timeout_ms / 1000 + self._bounds.allowance
+        loop = asyncio.get_running_loop()
+        invocation.timer = loop.call_later(bound, environment.door.abort, "the agent kept no time limit")
+
+    def _check(self, refused: NotStarted, environment: Environment, pool: Pool) -> None:
+        """Return when another environment should be tried."""
+        refusal = refused.args[0]
+        if isinstance(refusal, TRY_ELSEWHERE):
+            return
+        assert isinstance(refusal, Refusal)
+        log.error("environment %s refused an invocation: %s", environment.name, refusal)
+        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        raise ServiceFailed(f"The execution environment refused the invocation ({refusal.error_type}).")
+
+    async def _explain(self, environment: Environment, pool: Pool, request: Request, error: AgentUnavailable) -> Answer:
+        """The answer for an invocation that was sent and never answered. It is not sent again."""
+        ending = None
+        if not isinstance(error, AgentMisbehaved):
+            ending = await self._environments.ending(environment, self._bounds.ending)
+        payload = diagnosing.environment_lost(request.request_id, environment.pod, ending)
+        if payload is not None:
+            count_outcome(pool, metrics.OUTCOME_FUNCTION_ERROR)
+            return Answer(payload, function_error=True, log_result="" if request.tail else None)
+        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        log.error("environment %s lost an invocation: %s", environment.name, error)
+        raise ServiceFailed("The execution environment was lost before it answered.") from error

@@ -1,0 +1,100 @@
+"""`lambent gateway`: the composition root. Builds everything once, runs it, and ends in order on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+
+from lambent.adapters.agents.doors import AgentDoor
+from lambent.adapters.code.client import CodeStoreClient
+from lambent.adapters.kube import resources, tokens
+from lambent.adapters.kube.client import KubeClient
+from lambent.adapters.kube.observing import Observation, observe
+from lambent.adapters.telemetry.logs import configure_logging
+from lambent.agent.protocol.names import DOOR_PORT
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod
+from lambent.wire.agent_tokens import agent_token
+
+from .assembling import Gateway, Outside
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class KubeSource:
+    """`watching.Source` over the API server."""
+
+    def __init__(self, client: KubeClient, namespaces: tuple[str, ...]) -> None:
+        self._client = client
+        # every namespace carries its own name as a label since Kubernetes 1.21
+        self._namespaces = f"kubernetes.io/metadata.name in ({','.join(namespaces)})" if namespaces else ""
+
+    def functions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.FUNCTIONS, namespace=namespace)
+
+    def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.PODS, namespace=namespace, selector=names.ENVIRONMENT_SELECTOR)
+
+    def namespaces(self) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.NAMESPACES, selector=self._namespaces)
+
+
+def door_maker(agent_key: bytes, port: int = DOOR_PORT) -> Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]:
+    """Doors of pods, each with its token."""
+
+    def make(pod: EnvironmentPod, lost: Callable[[], None]) -> AgentDoor:
+        token = agent_token(agent_key, pod.namespace, pod.name, pod.nonce)
+        return AgentDoor(pod.ip or "", port, token, lost)
+
+    return make
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a gateway against the cluster until `stop` is set and everything in flight has ended."""
+    async with await KubeClient.connect() as client, aiohttp.ClientSession() as session:
+        outside = Outside(
+            source=KubeSource(client, settings.namespaces),
+            blobs=CodeStoreClient(settings.codestore_url, session),
+            review=functools.partial(_review, client),
+            make_door=door_maker(settings.agent_key),
+            clock=time.time,
+        )
+        gateway = Gateway(settings, outside)
+        await gateway.start()
+        log.info("gateway serves", extra={"ports": gateway.ports, "epoch": gateway.epoch})
+        try:
+            await stop.wait()
+            await gateway.drain()
+        finally:
+            await gateway.stop()
+
+
+async def _review(client: KubeClient, token: str) -> str | None:
+    return await tokens.review(client, token, names.INTERNAL_AUDIENCE)
+
+
+async def _main(settings: Settings) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def run() -> int:
+    """Be the gateway until told to stop; 0 when everything in flight ended."""
+    settings = Settings.from_environment(os.environ)
+    configure_logging("gateway", settings.log_level)
+    asyncio.run(_main(settings))
+    log.info("gateway ended")
+    return 0

@@ -1,0 +1,181 @@
+"""Functions, Namespaces and pods as observed, into the routing table and the environments."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
+from lambent.core.routing import Change, RoutingTable
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod
+from lambent.model.functions import FunctionObject
+
+from .environments import Environments
+from .measuring import Measures
+from .pools import Pools
+
+log = logging.getLogger(__name__)
+
+_AFTER_A_BUG_SECONDS = 1.0
+
+
+class Source(Protocol):
+    """Where observations come from: endless streams that begin with everything there is."""
+
+    def functions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """Functions of one namespace, or of all."""
+
+    def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """Pods of execution environments of one namespace, or of all."""
+
+    def namespaces(self) -> AsyncIterator[Observation]:
+        """Namespaces that are watched."""
+
+
+class Watching:
+    """Applies observations. `synced` is set once every stream has shown all there is."""
+
+    def __init__(self, table: RoutingTable, pools: Pools, environments: Environments, measures: Measures) -> None:
+        self._table = table
+        self._pools = pools
+        self._environments = environments
+        self._measures = measures
+        self._behind: set[str] = {"anything"}
+        self.synced = asyncio.Event()
+
+    @property
+    def behind(self) -> set[str]:
+        """Streams that have not shown anything yet."""
+        return self._behind
+
+    async def run(self, source: Source, namespaces: tuple[str, ...]) -> None:
+        """Watch until cancelled."""
+        self._behind = {"namespaces"}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow("namespaces", source.namespaces, self.apply_namespaces))
+            for namespace in namespaces or (None,):
+                for kind, stream, apply in (
+                    ("functions", source.functions, self.apply_functions),
+                    ("pods", source.pods, self.apply_pods),
+                ):
+                    name = f"{kind} of {namespace or 'all namespaces'}"
+                    self._behind.add(name)
+                    group.create_task(self._follow_in(name, namespace, stream, apply))
+
+    async def _follow_in(
+        self,
+        name: str,
+        namespace: str | None,
+        stream: Callable[[str | None], AsyncIterator[Observation]],
+        apply: Callable[[Observation, str | None], None],
+    ) -> None:
+        await self._follow(name, lambda: stream(namespace), lambda observation: apply(observation, namespace))
+
+    async def _follow(
+        self, name: str, stream: Callable[[], AsyncIterator[Observation]], apply: Callable[[Observation], None]
+    ) -> None:
+        while True:
+            try:
+                async for observation in stream():
+                    apply(observation)
+                    self._caught_up(name)
+            except Exception:
+                log.exception("watching %s failed; watching anew", name)
+            await asyncio.sleep(_AFTER_A_BUG_SECONDS)
+
+    def _caught_up(self, name: str) -> None:
+        self._behind.discard(name)
+        if not self._behind:
+            self.synced.set()
+
+    # --- namespaces ---------------------------------------------------------------------------------------------
+
+    def apply_namespaces(self, observation: Observation) -> None:
+        """Namespaces are accounts."""
+        match observation:
+            case Listed(objects):
+                gone = set(self._table.namespaces()) - {body["metadata"]["name"] for body in objects}
+                for body in objects:
+                    self._namespace_seen(body)
+                for name in gone:
+                    self._table.forget_namespace(name)
+            case Changed(body):
+                self._namespace_seen(body)
+            case Deleted(body):
+                self._table.forget_namespace(body["metadata"]["name"])
+
+    def _namespace_seen(self, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        annotated = (metadata.get("annotations") or {}).get(names.ANNOTATION_ACCOUNT_ID)
+        created = metadata.get("creationTimestamp", "")
+        self._changed(self._table.observe_namespace(metadata["name"], metadata["uid"], created, annotated))
+
+    # --- functions ----------------------------------------------------------------------------------------------
+
+    def apply_functions(self, observation: Observation, namespace: str | None = None) -> None:
+        """Functions become routes."""
+        match observation:
+            case Listed(objects):
+                there = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in objects}
+                for body in objects:
+                    self._function_seen(body)
+                for place in list(self._table.objects()):
+                    if place not in there and namespace in (None, place[0]):
+                        self._changed(self._table.forget_function(*place))
+            case Changed(body):
+                self._function_seen(body)
+            case Deleted(body):
+                metadata = body["metadata"]
+                self._changed(self._table.forget_function(metadata["namespace"], metadata["name"]))
+
+    def _function_seen(self, body: dict[str, Any]) -> None:
+        try:
+            function = FunctionObject.from_kubernetes(body)
+        except (ValueError, KeyError) as error:
+            # One malformed object never stops the others; its last good snapshot stays.
+            name = body.get("metadata", {}).get("name")
+            log.warning("function %s cannot be read: %s", name, type(error).__name__)
+            return
+        self._changed(self._table.observe_function(function))
+
+    def _changed(self, changes: list[Change]) -> None:
+        for change in changes:
+            route = change.before or change.after
+            if route is None:
+                continue
+            self._pools.apply(change, self._table.not_found(route.account, route.function_name))
+            if change.gone:
+                self._measures.forget(route)
+            else:
+                self._environments.consider_function(change.uid)
+
+    # --- pods ---------------------------------------------------------------------------------------------------
+
+    def apply_pods(self, observation: Observation, namespace: str | None = None) -> None:
+        """Pods are environments."""
+        match observation:
+            case Listed(objects):
+                there = set()
+                for body in objects:
+                    there.add(self._pod_seen(body))
+                for environment in list(self._environments.all()):
+                    if environment.name not in there and namespace in (None, environment.pod.namespace):
+                        self._environments.forget(environment.name)
+            case Changed(body):
+                self._pod_seen(body)
+            case Deleted(body):
+                self._environments.forget(self._pod_seen(body, gone=True))
+
+    def _pod_seen(self, body: dict[str, Any], *, gone: bool = False) -> str:
+        """Apply one pod; returns its `namespace/name`."""
+        metadata = body["metadata"]
+        name = f"{metadata['namespace']}/{metadata['name']}"
+        pod = EnvironmentPod.from_kubernetes(body)
+        if pod is None:
+            log.warning("pod %s is labelled as an environment but is none", name)
+        elif not gone or self._environments.find(name) is not None:
+            self._environments.observe(pod)
+        return name

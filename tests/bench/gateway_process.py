@@ -1,0 +1,179 @@
+"""A real gateway as its own process, over a static source: one Function and pods that are agents on loopback.
+
+Everything between the doors is `lambent.gateway.assembling`, as `lambent gateway` runs it; only what comes from the
+cluster is handed in. JSON settings on stdin (see `gateways`); a JSON line with the public port goes to `ready` once
+every environment is claimed and idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from lambent.adapters.agents.doors import AgentDoor
+from lambent.adapters.kube.observing import Listed, Observation
+from lambent.gateway.assembling import Gateway, Outside
+from lambent.gateway.environments import Phase
+from lambent.gateway.settings import Settings
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod
+from lambent.wire.agent_tokens import agent_token
+
+NAMESPACE, UID, POD_REVISION = "bench", "11111111-2222-3333-4444-555555555555", "fedcba9876543210"
+CREATED = "2026-01-01T00:00:00Z"
+
+
+class StaticSource:
+    """A cluster in which nothing ever changes."""
+
+    def __init__(self, function: dict[str, Any], pods: list[dict[str, Any]]) -> None:
+        self._function, self._pods = function, pods
+
+    async def functions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """One Function."""
+        yield Listed([self._function])
+        await asyncio.Event().wait()
+
+    async def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """Every environment."""
+        yield Listed(self._pods)
+        await asyncio.Event().wait()
+
+    async def namespaces(self) -> AsyncIterator[Observation]:
+        """One account."""
+        account = {names.ANNOTATION_ACCOUNT_ID: "123456789012"}
+        metadata = {"name": NAMESPACE, "uid": "namespace", "creationTimestamp": CREATED, "annotations": account}
+        yield Listed([{"metadata": metadata}])
+        await asyncio.Event().wait()
+
+
+class OneBlob:
+    """A code store with one package."""
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob = blob
+
+    async def get(self, signed_path: str, limit: int) -> bytes:
+        """Whatever is asked for."""
+        return self._blob
+
+
+def function_object(settings: dict[str, Any], package: bytes) -> dict[str, Any]:
+    """As the controller has left it: Ready, with its code's digest and its revisions."""
+    return {
+        "metadata": {
+            "name": settings["function"],
+            "namespace": NAMESPACE,
+            "uid": UID,
+            "generation": 1,
+            "creationTimestamp": CREATED,
+        },
+        "spec": {
+            "runtime": settings["runtime"],
+            "handler": settings["handler"],
+            "timeout": 3,
+            "memorySize": 1769,
+            "code": {"zipFile": "unused"},
+        },
+        "status": {
+            "observedGeneration": 1,
+            "codeSha256": base64.b64encode(hashlib.sha256(package).digest()).decode(),
+            "codeSize": len(package),
+            "revision": "0123456789abcdef",
+            "podRevision": POD_REVISION,
+        },
+    }
+
+
+def pod_object(agent: dict[str, Any]) -> dict[str, Any]:
+    """One running environment."""
+    labels = {
+        names.LABEL_FUNCTION_UID: UID,
+        names.LABEL_VERSION: names.VERSION_LATEST_LABEL,
+        names.LABEL_POD_REVISION: POD_REVISION,
+    }
+    return {
+        "metadata": {
+            "name": agent["name"],
+            "namespace": NAMESPACE,
+            "uid": f"uid-{agent['name']}",
+            "creationTimestamp": CREATED,
+            "labels": labels,
+            "annotations": {names.ANNOTATION_NONCE: agent["nonce"]},
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": agent["host"],
+            "containerStatuses": [{"name": names.CONTAINER_ENVIRONMENT, "state": {"running": {}}}],
+        },
+    }
+
+
+def door_maker(key: bytes, ports: dict[str, int]) -> Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]:
+    """As the gateway's own, but every environment of loopback has a port of its own."""
+
+    def make(pod: EnvironmentPod, lost: Callable[[], None]) -> AgentDoor:
+        token = agent_token(key, pod.namespace, pod.name, pod.nonce)
+        return AgentDoor(pod.ip or "", ports[pod.name], token, lost)
+
+    return make
+
+
+async def nobody(token: str) -> str | None:
+    """There is no API server that could review a token."""
+    return None
+
+
+async def serve(settings: dict[str, Any]) -> None:
+    """Until told to end."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, stop.set)
+    key, package = bytes.fromhex(settings["key"]), base64.b64decode(settings["package"])
+    outside = Outside(
+        source=StaticSource(function_object(settings, package), [pod_object(agent) for agent in settings["agents"]]),
+        blobs=OneBlob(package),
+        review=nobody,
+        make_door=door_maker(key, {agent["name"]: agent["port"] for agent in settings["agents"]}),
+        clock=time.time,
+    )
+    told = Settings(
+        agent_key=key,
+        url_key=key,
+        default_namespace=NAMESPACE,
+        public_port=0,
+        internal_port=0,
+        metrics_port=0,
+        host="127.0.0.1",
+        linger_seconds=0.0,
+        drain_seconds=0.5,
+    )
+    gateway = Gateway(told, outside)
+    await gateway.start()
+    try:
+        async with asyncio.timeout(30):
+            while not _all_ready(gateway, len(settings["agents"])):
+                await asyncio.sleep(0.01)
+        os.write(settings["ready"], json.dumps({"port": gateway.ports["public"]}).encode() + b"\n")
+        os.close(settings["ready"])
+        await stop.wait()
+    finally:
+        with contextlib.suppress(asyncio.CancelledError):
+            await gateway.stop()
+
+
+def _all_ready(gateway: Gateway, number: int) -> bool:
+    return sum(environment.phase is Phase.READY for environment in gateway.environments.all()) == number
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(json.load(sys.stdin)))

@@ -1,0 +1,168 @@
+"""A controller put together for tests, over fakes at its borders."""
+
+from prometheus_client import CollectorRegistry
+
+from lambent.adapters.gateways import Retirement
+from lambent.adapters.kube.events import EventRecorder
+from lambent.adapters.kube.resources import FUNCTIONS, PODS
+from lambent.controller.applying import Tools
+from lambent.controller.demanding import DemandBoard
+from lambent.controller.measuring import ControllerMetrics
+from lambent.controller.reconciling import Reconciler
+from lambent.controller.store import Store
+from lambent.controller.storing import CodeShelf
+from lambent.controller.watching import Sweeper
+from lambent.core.plan import Installation
+from lambent.core.scaling import ScalingSettings
+from lambent.core.workload import WorkloadSettings
+from lambent.model.environments import Demand, IdleEnvironment, Key
+from lambent.model.errors import Unavailable
+
+INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings())
+FUNCTION_PATH, POD_PATH = FUNCTIONS.collection("a"), PODS.collection("a")
+GATEWAY = "http://10.0.0.1:8081"
+
+
+class FakeCodeStore:
+    """Blobs by path; takes whatever is signed."""
+
+    def __init__(self):
+        self.blobs = {}
+        self.calls = []
+        self.away = False
+
+    async def put(self, signed_path, data):
+        self._answer("put")
+        self.blobs[signed_path.split("?")[0]] = data
+
+    async def has(self, signed_path):
+        self._answer("has")
+        return signed_path.split("?")[0] in self.blobs
+
+    def _answer(self, call):
+        self.calls.append(call)
+        if self.away:
+            raise Unavailable("the code store is away")
+
+
+class FakeGateways:
+    """One gateway that gives up what is not busy."""
+
+    def __init__(self):
+        self.busy = set()
+        self.asked = []
+        self.away = False
+        self.slow = None
+
+    async def retire(self, url, pods):
+        if self.slow:
+            await self.slow.wait()
+        if self.away:
+            raise Unavailable("the gateway is away")
+        pods = list(pods)
+        self.asked.append(pods)
+        return Retirement(frozenset(set(pods) - self.busy), frozenset(self.busy & set(pods)))
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Room:
+    def __init__(self, api):
+        self.api = api
+        self.clock = Clock()
+        self.nudged = []
+        self.restart()
+        self.codestore = self.shelf._codestore
+
+    def restart(self):
+        """A new controller over the same cluster, code store and gateway."""
+        self.codestore = getattr(self, "codestore", None) or FakeCodeStore()
+        self.gateways = getattr(self, "gateways", None) or FakeGateways()
+        self.metrics = ControllerMetrics(CollectorRegistry())
+        self.store = Store(self.nudged.append)
+        self.board = DemandBoard(self.nudged.append, self.clock)
+        self.board.expect(GATEWAY)
+        self.board.found(GATEWAY)
+        self.shelf = CodeShelf(self.codestore, b"key", self.clock)
+        recorder = EventRecorder(self.api.client, "lambent-controller", "pod-1")
+        self.tools = Tools(
+            self.api.client,
+            self.gateways,
+            self.board,
+            self.store,
+            recorder,
+            self.metrics,
+            WorkloadSettings(door_port=9000),
+            b"agent key",
+        )
+        self.reconciler = Reconciler(self.tools, self.shelf, INSTALLATION, self.clock)
+        self.sweeper = Sweeper(self.api.client, self.store, ())
+
+    # --- the cluster ---
+
+    def namespace(self, name="a"):
+        self.api.add("/api/v1/namespaces", {"metadata": {"name": name, "uid": f"uid-{name}"}})
+
+    def function(self, name="f", **spec):
+        if "/api/v1/namespaces/a" not in self.api.objects:
+            self.namespace()
+        body = {
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Function",
+            "metadata": {"name": name},
+            "spec": {
+                "runtime": "python3.11",
+                "handler": "index.handler",
+                "code": {"inline": "def handler(e, c): return e"},
+                **spec,
+            },
+        }
+        return self.api.add(FUNCTION_PATH, body)["metadata"]["uid"]
+
+    def edit(self, name="f", **spec):
+        def change(body):
+            body["spec"].update(spec)
+            body["metadata"]["generation"] += 1
+
+        self.api.change(f"{FUNCTION_PATH}/{name}", change)
+
+    def kubelet(self, **status):
+        """Every pending pod is running now (or as given)."""
+        started = {
+            "phase": "Running",
+            "podIP": "10.0.0.9",
+            "containerStatuses": [{"name": "environment", "state": {"running": {}}}],
+        }
+        for path, body in list(self.api.objects.items()):
+            if "/pods/" in path and not body.get("status"):
+                self.api.change(path, lambda body: body.update(status=status or started))
+
+    def status(self, name="f"):
+        return self.api.objects[f"{FUNCTION_PATH}/{name}"].get("status") or {}
+
+    def conditions(self, name="f"):
+        return {each["type"]: (each["status"], each["reason"]) for each in self.status(name)["conditions"]}
+
+    def pods(self):
+        return [body for body in self.api.under("/pods") if not body["metadata"].get("deletionTimestamp")]
+
+    # --- the loop ---
+
+    async def work(self, uid, rounds=1):
+        """See everything, then reconcile."""
+        for _ in range(rounds):
+            await self.sweeper.sweep()
+            again = await self.reconciler.reconcile(uid)
+            await self.reconciler.settle()
+        return again
+
+    def demand(self, uid, in_flight=0, waiting=0, idle=(), starting=0, name="f"):
+        key = Key(uid, "latest", self.status(name)["podRevision"])
+        each = tuple(IdleEnvironment(f"a/{pod}", int(seconds * 1000)) for pod, seconds in idle)
+        self.board.note(GATEWAY, Demand(1, key, in_flight, waiting, starting, each))

@@ -1,0 +1,199 @@
+"""A cluster in memory: what the gateway observes (`watching.Source`), and the environments behind the pods."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from lambent.adapters.agents.doors import AgentDoor
+from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod
+from lambent.model.errors import Unavailable
+
+CODE = b"PK-not-really-a-zip"
+CODE_SHA256 = hashlib.sha256(CODE).hexdigest()
+REGION = "us-east-1"
+USER = "system:serviceaccount:lambent:controller"
+
+
+class Stream:
+    """One collection and everybody who observes it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict] = {}
+        self.queues: list[asyncio.Queue[Observation]] = []
+
+    async def observe(self) -> AsyncIterator[Observation]:
+        queue: asyncio.Queue[Observation] = asyncio.Queue()
+        self.queues.append(queue)
+        yield Listed([copy.deepcopy(each) for each in self.objects.values()])
+        while True:
+            yield await queue.get()
+
+    def put(self, body: dict) -> dict:
+        metadata = body["metadata"]
+        self.objects[metadata.get("namespace", ""), metadata["name"]] = body
+        self.tell(Changed(copy.deepcopy(body)))
+        return body
+
+    def delete(self, body: dict) -> None:
+        metadata = body["metadata"]
+        del self.objects[metadata.get("namespace", ""), metadata["name"]]
+        self.tell(Deleted(copy.deepcopy(body)))
+
+    def relist(self) -> None:
+        self.tell(Listed([copy.deepcopy(each) for each in self.objects.values()]))
+
+    def tell(self, observation: Observation) -> None:
+        for queue in self.queues:
+            queue.put_nowait(observation)
+
+
+def function(name: str = "hello", namespace: str = "default", **changes) -> dict:
+    """A Function that is ready: its status describes its specification."""
+    uid = changes.pop("uid", f"uid-{namespace}-{name}")
+    revision = changes.pop("revision", "rev0000000000001")
+    spec = {
+        "runtime": "python3.11",
+        "handler": "index.handler",
+        "timeout": changes.pop("timeout", 3),
+        "memorySize": 128,
+        "code": {"inline": "def handler(e, c): return e"},
+        "environment": {"variables": changes.pop("variables", {"STAGE": "test"})},
+    }
+    if (function_name := changes.pop("function_name", None)) is not None:
+        spec["functionName"] = function_name
+    status = {
+        "observedGeneration": 1,
+        "codeSha256": base64.b64encode(bytes.fromhex(CODE_SHA256)).decode(),
+        "codeSize": len(CODE),
+        "revision": revision,
+        "podRevision": revision,
+        "conditions": [],
+    }
+    status.update(changes.pop("status", {}))
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid,
+        "generation": changes.pop("generation", 1),
+        "creationTimestamp": changes.pop("created", "2026-01-01T00:00:00Z"),
+    }
+    assert not changes, changes
+    return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+def pod_of(body: dict, name: str, *, running: bool = True) -> dict:
+    """A pod of the Function's current key."""
+    metadata = body["metadata"]
+    state = {"running": {}} if running else {"waiting": {"reason": "ContainerCreating"}}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "uid": f"pod-uid-{name}",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {
+                names.LABEL_FUNCTION_UID: metadata["uid"],
+                names.LABEL_VERSION: "latest",
+                names.LABEL_POD_REVISION: body["status"]["podRevision"],
+            },
+            "annotations": {names.ANNOTATION_NONCE: "nonce"},
+        },
+        "status": {
+            "phase": "Running" if running else "Pending",
+            "podIP": "127.0.0.1" if running else None,
+            "containerStatuses": [{"name": names.CONTAINER_ENVIRONMENT, "state": state}],
+        },
+    }
+
+
+@dataclass
+class Cluster:
+    """Functions, pods, namespaces, and which port each pod's agent really has."""
+
+    streams: dict[str, Stream] = field(
+        default_factory=lambda: {"functions": Stream(), "pods": Stream(), "namespaces": Stream()}
+    )
+    ports: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=lambda: {CODE_SHA256: CODE})
+    fetched: list[str] = field(default_factory=list)
+    token: str = "token"
+
+    def __post_init__(self) -> None:
+        self.namespace("default")
+
+    # --- Source -------------------------------------------------------------------------------------------------
+
+    def functions(self, namespace):
+        return self.streams["functions"].observe()
+
+    def pods(self, namespace):
+        return self.streams["pods"].observe()
+
+    def namespaces(self):
+        return self.streams["namespaces"].observe()
+
+    # --- BlobSource, Review, doors ------------------------------------------------------------------------------
+
+    async def get(self, signed_path: str, limit: int) -> bytes:
+        self.fetched.append(signed_path)
+        digest = signed_path.partition("?")[0].rpartition("/")[2]
+        if digest not in self.blobs:
+            raise Unavailable("no blob")
+        return self.blobs[digest]
+
+    async def review(self, token: str) -> str | None:
+        return {"good": USER, "other": "system:serviceaccount:default:default"}.get(token)
+
+    def make_door(self, pod: EnvironmentPod, lost) -> AgentDoor:
+        return AgentDoor(pod.ip or "", self.ports.get(pod.name, 1), self.tokens.get(pod.name, self.token), lost)
+
+    # --- what happens in it -------------------------------------------------------------------------------------
+
+    def namespace(self, name: str, uid: str | None = None, account: str | None = None) -> None:
+        annotations = {names.ANNOTATION_ACCOUNT_ID: account} if account else {}
+        self.streams["namespaces"].put(
+            {"metadata": {"name": name, "uid": uid or f"ns-uid-{name}", "annotations": annotations}}
+        )
+
+    def apply(self, body: dict) -> dict:
+        return self.streams["functions"].put(body)
+
+    def delete(self, body: dict) -> None:
+        self.streams["functions"].delete(body)
+
+    def run(self, body: dict, name: str, port: int) -> dict:
+        """A pod of the Function runs, its agent behind `port`."""
+        self.ports[name] = port
+        return self.streams["pods"].put(pod_of(body, name))
+
+    def pod(self, body: dict) -> dict:
+        return self.streams["pods"].put(body)
+
+    def pod_gone(self, body: dict) -> None:
+        self.streams["pods"].delete(body)
+
+    def end(self, pod: dict, reason: str = "Error", code: int = 1) -> None:
+        """The pod's container ended."""
+        body = copy.deepcopy(pod)
+        body["status"]["phase"] = "Failed"
+        ended = {"terminated": {"reason": reason, "exitCode": code}}
+        body["status"]["containerStatuses"][0]["state"] = ended
+        self.pod(body)

@@ -1,0 +1,115 @@
+"""The whole path with nothing fake between client and handler: gateway, real agents, AWS's runtime client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import signal
+
+import pytest
+from tests.agent.driving import TOKEN, Agent, zipped
+from tests.gateway.clusters import function, pod_of
+
+SOURCE = """
+import os, time
+count = 0
+def handler(event, context):
+    global count
+    count += 1
+    if event.get("exit"):
+        os.kill(os.getppid(), 9)
+        time.sleep(5)
+    if event.get("raise"):
+        raise ValueError("as asked")
+    time.sleep(event.get("sleep", 0))
+    print("seen", context.aws_request_id)
+    return {"n": event.get("n"), "count": count, "pid": os.getpid(), "arn": context.invoked_function_arn,
+            "stage": os.environ["STAGE"], "custom": (context.client_context.custom if context.client_context else None)}
+"""
+
+
+@pytest.fixture
+def start(make_house, tmp_path):
+    """`await start(n)`: a gateway with n real environments of one Python function."""
+    agents: list[Agent] = []
+
+    async def begin(count: int = 1):
+        house = await make_house()
+        house.cluster.token = TOKEN
+        code = zipped({"index.py": SOURCE})
+        digest = hashlib.sha256(code)
+        house.cluster.blobs[digest.hexdigest()] = code
+        encoded = base64.b64encode(digest.digest()).decode()
+        house.hello = house.cluster.apply(function(status={"codeSha256": encoded, "codeSize": len(code)}))
+        for number in range(count):
+            folder = tmp_path / f"agent-{len(agents)}"
+            folder.mkdir()
+            agents.append(await asyncio.to_thread(Agent, folder))
+            house.cluster.run(house.hello, f"pod-{number}", agents[-1].port)
+        house.real = agents
+        return house
+
+    yield begin
+    for agent in agents:
+        agent.stop()
+
+
+async def test_a_function_runs_cold_and_warm(start):
+    """Static state survives; ARN, environment and client context arrive; the log tail comes back."""
+    house = await start()
+    first = await house.invoke({"n": 1})
+    assert first.json()["count"] == 1
+    context = base64.b64encode(b'{"custom":{"a":"b"}}').decode()
+    second = await house.invoke(
+        {"n": 2}, query="?Qualifier=%24LATEST", X_Amz_Client_Context=context, X_Amz_Log_Type="Tail"
+    )
+    answer = second.json()
+    assert (answer["n"], answer["count"], answer["stage"], answer["custom"]) == (2, 2, "test", {"a": "b"})
+    assert answer["arn"].endswith(":function:hello:$LATEST")
+    log = base64.b64decode(second.headers["X-Amz-Log-Result"]).decode()
+    assert f"seen {second.headers['x-amzn-RequestId']}" in log
+    assert "REPORT RequestId" in log
+
+
+async def test_a_handlers_exception_is_a_function_error(start):
+    """With the runtime client's own payload."""
+    house = await start()
+    answer = await house.invoke({"raise": True})
+    assert (answer.status, answer.error) == (200, "Unhandled")
+    assert (answer.json()["errorType"], answer.json()["errorMessage"]) == ("ValueError", "as asked")
+
+
+async def test_thirty_requests_share_two_environments(start):
+    """Each handler runs every event it was given, once."""
+    house = await start(2)
+    answers = [
+        each.json() for each in await asyncio.gather(*(house.invoke({"n": n, "sleep": 0.01}) for n in range(30)))
+    ]
+    assert [answer["n"] for answer in answers] == list(range(30))
+    last = {answer["pid"]: max(each["count"] for each in answers if each["pid"] == answer["pid"]) for answer in answers}
+    assert sum(last.values()) == 30
+
+
+async def test_an_agent_killed_under_an_invocation_is_runtime_exit_error(start):
+    """As after an out-of-memory kill of the container: derived from the container's end, never run again."""
+    house = await start()
+    await house.idle(house.hello)
+    request = house.begin({"n": 1, "sleep": 20})
+    await house.eventually(lambda: house.pool(house.hello).in_flight == 1)
+    os.kill(house.real[0].process.pid, signal.SIGKILL)
+    house.cluster.end(pod_of(house.hello, "pod-0"), "OOMKilled", 137)
+    answer = await request
+    assert (answer.status, answer.error, answer.json()["errorType"]) == (200, "Unhandled", "Runtime.ExitError")
+    assert answer.json()["errorMessage"].endswith("Runtime exited with error: signal: killed")
+
+
+async def test_a_second_gateway_takes_over_warm_environments(start, make_house):
+    """The same processes answer, nobody is claimed again."""
+    house = await start()
+    first = (await house.invoke({"n": 1})).json()
+    await house.gateway.stop()
+    again = await make_house(house.cluster)
+    second = (await again.invoke({"n": 2})).json()
+    assert (second["pid"], second["count"]) == (first["pid"], 2)
