@@ -18,7 +18,7 @@ demo: .venv/.synced ## a cluster, the chart, a function, its answer
 	@$(PYTHON) tests/cluster/demo.py
 
 test: check ## everything: make check, then chart and function on a real cluster
-	@$(PYTHON) tests/cluster/local up > /dev/null
+	@$(PYTHON) tests/cluster/releases.py
 	$(PYTHON) tests/cluster/local helm lint --strict charts/lambent
 	LAMBENT_HELM=$$($(PYTHON) tests/cluster/local up | $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["helm"])') \
 	    $(BIN)/pytest tests/chart tests/cluster

@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
+    """The cluster; images are loaded by the fixture that needs them."""
     return Cluster.up()
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +103,18 @@ def run_text(
     return done.stdout
 
 
-def build_images() -> dict[str, str]:
+def build_images(*, load: bool = True) -> dict[str, str]:
     """Build (what changed) and load all images; name → reference."""
-    return dict(json.loads(run_text([*LOCAL, "build-images"])))
+    return dict(json.loads(run_text([*LOCAL, "build-images", *([] if load else ["--no-load"])])))
+
+
+def cluster_and_images() -> tuple[Cluster, dict[str, str]]:
+    """Bring up the cluster and build the images side by side; loading needs both."""
+    with ThreadPoolExecutor(2) as pool:
+        cluster, built = pool.submit(Cluster.up), pool.submit(build_images, load=False)
+        built.result()
+        up = cluster.result()
+    return up, build_images()
 
 
 @dataclass(frozen=True)
@@ -147,3 +157,8 @@ class Release:
             return None
         service = self.cluster.get("service", f"{self.name}-gateway", "-n", self.namespace)
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
+
+if __name__ == "__main__":  # what `make test` does before pytest: its progress is seen, pytest would hide it
+    with step("cluster and images (the first time: about a quarter of an hour)"):
+        cluster_and_images()

@@ -190,3 +190,11 @@ def test_trace_headers_are_kept_or_made():
         assert lambda_api.trace_header(header, 0xABCD, entropy) == made
     kept = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:a:0"
     assert lambda_api.trace_header(kept.encode(), 0, entropy) == kept
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_request_ids_are_uuids_of_version_four(entropy):
+    """As the standard library would make them of the same bytes."""
+    import uuid
+
+    assert lambda_api.request_id(entropy.hex()) == str(uuid.UUID(bytes=entropy, version=4))

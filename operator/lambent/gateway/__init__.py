@@ -1,7 +1,7 @@
 """The gateway: answers the Lambda API and lends requests their execution environments.
 
 `process`        composition root; `settings` what it is told
-`public_door`    port 8080: the Lambda API
+`public_door`    port 8080: the Lambda API, over `connections`, which speak HTTP
 `internal_door`  port 8081: demand and retiring, for the controller; `authenticating` its callers
 `watching`       Functions, Namespaces and pods as observed, into the routing table and the environments
 `environments`   every pod as this gateway uses it; `tending` leads each from its first dial to ready

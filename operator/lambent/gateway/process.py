@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import signal
@@ -72,6 +73,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         gateway = Gateway(settings, outside)
         await gateway.start()
+        gc.collect()
+        gc.freeze()  # modules and models stay: collections in the middle of requests need not look at them
         log.info("gateway serves", extra={"ports": gateway.ports, "epoch": gateway.epoch})
         try:
             await stop.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import uuid
 
 from lambent.agent.protocol.http1 import Request as HttpRequest
 from lambent.core.routing import RoutingTable
@@ -28,9 +27,10 @@ class PublicDoor:
 
     def __call__(self, request: HttpRequest, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
-        request_id = str(uuid.uuid4())
+        dice = os.urandom(36).hex()
+        request_id = lambda_api.request_id(dice)
         try:
-            return self._begin(request, request_id, respond)
+            return self._begin(request, request_id, dice, respond)
         except LambdaError as error:
             _refuse(error, request_id, respond)
         except Exception:
@@ -38,7 +38,7 @@ class PublicDoor:
             _refuse(ServiceFailed("An internal error occurred."), request_id, respond)
         return None
 
-    def _begin(self, request: HttpRequest, request_id: str, respond: Respond) -> Abandon | None:
+    def _begin(self, request: HttpRequest, request_id: str, dice: str, respond: Respond) -> Abandon | None:
         head = request.head
         if head.method != b"POST":
             raise UnknownOperation("The operation you tried to call is not known.")
@@ -51,7 +51,7 @@ class PublicDoor:
             raise InvalidParameterValue("Invocation type Event is not supported yet: use RequestResponse.")
         route = self._table.resolve(target.reference, target.qualifier, lambda_api.namespace_of(head.headers))
         given = head.headers.get(lambda_api.TRACE_ID_KEY)
-        trace = lambda_api.trace_header(given, int(time.time()), os.urandom(20).hex())
+        trace = lambda_api.trace_header(given, int(time.time()), dice[32:])
         if options.invocation_type == lambda_api.DRY_RUN:
             respond(204, lambda_api.dry_run_fields(request_id, trace), b"")
             return None

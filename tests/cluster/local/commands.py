@@ -158,7 +158,7 @@ def build_images(here: State, choice: choosing.Choice, names: list[str], into_cl
     """Build what changed, load what the cluster lacks; returns name → tag."""
     with_docker = choosing.docker_answers()
     if not with_docker:
-        debian.install(debian.IMAGES, here.logs / "apt.log")
+        debian.install(debian.IMAGES, here)
     built = building.build(here, names, with_docker)
     if into_cluster and choice.kind != "given":
         present = archives.names(here) if choice.kind == "node" else set()

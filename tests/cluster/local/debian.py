@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from .state import State, locked
 from .talking import Failed, run, step
 
 # package → a program (or file) that tells that it is there, however it got there
@@ -36,18 +37,24 @@ def there(sign: str) -> bool:
     return Path(sign).exists() if sign.startswith("/") else shutil.which(sign) is not None
 
 
-def install(wanted: dict[str, str], log: Path) -> None:
-    """Install what is missing."""
-    if not (missing := absent(wanted)):
+def install(wanted: dict[str, str], state: State) -> None:
+    """Install what is missing. One at a time: node and images may be prepared side by side, apt locks its lists."""
+    if not absent(wanted):
         return
+    with locked(state, "packages"):
+        if missing := absent(wanted):
+            _install(missing, state.logs / "apt.log")
+    if still := absent(wanted):
+        raise Failed(f"installed, but not found where expected: {', '.join(still)}")
+
+
+def _install(missing: list[str], log: Path) -> None:
     if shutil.which("apt-get") is None:
         raise Failed(f"not a Debian machine, so please install yourself: {', '.join(missing)}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"installing {', '.join(missing)}"):
         run(["apt-get", "update", "-q"], log, env=env)
         run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing], log, env=env)
-    if still := absent(wanted):
-        raise Failed(f"installed, but not found where expected: {', '.join(still)}")
 
 
 def require(programs: Iterable[str], why: str) -> None:

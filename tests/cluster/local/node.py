@@ -43,7 +43,7 @@ def up(state: State) -> Binaries:
 def prepare(state: State) -> Binaries:
     """Packages and programs, side by side: one waits for the network, the other for the processor."""
     with ThreadPoolExecutor() as pool:
-        packages = pool.submit(debian.install, debian.NODE, state.logs / "apt.log")
+        packages = pool.submit(debian.install, debian.NODE, state)
         built = pool.submit(binaries.build, state)
         packages.result()
         return built.result()
