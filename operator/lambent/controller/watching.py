@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -86,6 +86,7 @@ async def watch(store: Store, namespaces: tuple[str, ...], started: asyncio.Even
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
+        identity=cast(Any, "lambent-controller"),  # else kopf asks who the user is, and a numeric uid has no name
         ready_flag=started,
         stop_flag=stop,
     )
