@@ -41,6 +41,7 @@ endpoint: .venv/.synced ## the URL of the running demo's gateway
 	@$(PYTHON) tests/cluster/demo.py endpoint
 
 clean: ## stop and remove everything that was started
+	@python3 tests/cluster/demo.py clean
 	@python3 tests/cluster/local down
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

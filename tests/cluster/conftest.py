@@ -82,11 +82,7 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
     yield installed
     if os.environ.get("LAMBENT_KEEP"):
         return
-    for name in (NAMESPACE, OTHER_NAMESPACE):
-        cluster.run_kubectl("delete", "fn", "--all", "-n", name, "--ignore-not-found", check=False)
-    cluster.run_helm("uninstall", installed.name, "--namespace", SYSTEM, "--wait")
-    for name in (NAMESPACE, OTHER_NAMESPACE, SYSTEM):
-        cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+    installed.uninstall([NAMESPACE, OTHER_NAMESPACE])
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,16 @@
-"""`make demo`: a cluster, the chart, a function applied with kubectl, its answer. `make endpoint`: the gateway's URL."""
+"""`make demo`: a cluster, the chart, a function applied with kubectl, its answer.
+
+`demo.py endpoint` (`make endpoint`) prints the gateway's URL; `demo.py clean` (part of `make clean`) undoes what the demo
+left outside a cluster of ours: the port-forward, and the release on a cluster that was given.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +29,8 @@ def main() -> int:
     try:
         if sys.argv[1:] == ["endpoint"]:
             print(endpoint(release_of(Cluster.up())))
+        elif sys.argv[1:] == ["clean"]:
+            clean()
         else:
             demo()
     except Failed as failed:
@@ -133,6 +141,22 @@ def forwarded(release: Release) -> str:
             return url
         time.sleep(0.1)
     raise Failed(f"the port-forward to the gateway does not answer; see {record.with_suffix('.log')}")
+
+
+def clean() -> None:
+    """End the port-forward; on a cluster that was given, remove the release and its namespaces."""
+    state = Path(os.environ.get("LAMBENT_STATE") or Path.home() / ".cache/lambent")
+    record = state / "port-forward.json"
+    if record.exists():
+        pid = json.loads(record.read_text())["pid"]
+        with contextlib.suppress(OSError):
+            if b"port-forward" in Path(f"/proc/{pid}/cmdline").read_bytes():  # not a stranger with a recycled id
+                os.kill(pid, signal.SIGTERM)
+        record.unlink()
+    if os.environ.get("LAMBENT_KUBECONFIG") or os.environ.get("KUBECONFIG"):
+        release = release_of(Cluster.up())
+        if release.cluster.kind == "given":
+            release.uninstall([NAMESPACE])
 
 
 def answers(url: str) -> bool:

@@ -151,6 +151,15 @@ class Release:
         ]
         run_text(command, self.cluster.environment(), stdin=json.dumps(merged))
 
+    def uninstall(self, namespaces: list[str]) -> None:
+        """Remove the functions in these namespaces, the release, and all their namespaces. The CRDs stay."""
+        for name in namespaces:
+            self.cluster.run_kubectl("delete", "fn", "--all", "-n", name, "--ignore-not-found", check=False)
+        self.cluster.run_helm("uninstall", self.name, "--namespace", self.namespace, "--ignore-not-found", "--wait")
+        self.cluster.run_kubectl(
+            "delete", "namespace", *namespaces, self.namespace, "--ignore-not-found", "--wait=false"
+        )
+
     def gateway_url(self) -> str | None:
         """URL of the gateway as the host reaches it without help; None where it needs a port-forward."""
         if self.cluster.kind != "node":

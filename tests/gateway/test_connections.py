@@ -6,12 +6,12 @@ import asyncio
 import json
 
 import pytest
+from tests.gateway.clusters import function
 
 from lambent.agent.protocol.http1 import BODY_END, MessageEnd, ResponseDecoder, ResponseHead
 from lambent.agent.protocol.writing import encode_chunk
 from lambent.gateway import connections
 from lambent.gateway.connections import HttpServer
-from tests.gateway.clusters import function
 
 PATH = b"/2015-03-31/functions/hello/invocations"
 

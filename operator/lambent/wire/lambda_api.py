@@ -218,8 +218,9 @@ def too_large() -> RequestEntityTooLarge:
 
 def request_id(entropy_hex: str) -> str:
     """A random UUID (version 4) made of 32 random hex digits; `uuid` itself takes three times as long."""
-    variant = _VARIANTS[entropy_hex[16]]
-    return f"{entropy_hex[:8]}-{entropy_hex[8:12]}-4{entropy_hex[13:16]}-{variant}{entropy_hex[17:20]}-{entropy_hex[20:32]}"
+    digits = entropy_hex
+    third, fourth = f"4{digits[13:16]}", f"{_VARIANTS[digits[16]]}{digits[17:20]}"
+    return f"{digits[:8]}-{digits[8:12]}-{third}-{fourth}-{digits[20:32]}"
 
 
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
