@@ -1,7 +1,7 @@
 """An agent's door in this process: the real protocol, a scripted function behind it.
 
 The event says what the function does, as `{"do": …}`:
-echo (default) · error · sleep (seconds) · die (close the connection) · die-late (after the answer) · hang · garbage ·
+echo (default) · error · sleep (seconds) · gate · die (close the connection) · die-late (after the answer) · hang · garbage ·
 partial · oversized · twice · slow-next (idle only after `seconds`). "Function" state is plain attributes.
 """
 
@@ -14,15 +14,19 @@ from dataclasses import dataclass, field
 
 from lambent.agent.protocol import names
 from lambent.agent.protocol.claims import Claim, ClaimAnswer
+from lambent.agent.protocol.heads import ProtocolError, RequestHead
 from lambent.agent.protocol.http1 import Request, RequestDecoder
 from lambent.agent.protocol.owners import Owner
 from lambent.agent.protocol.refusals import (
     AlreadyClaimed,
     BadRequest,
+    MethodNotAllowed,
     NotClaimed,
+    NotFound,
     NotIdle,
     Refusal,
     StaleOwner,
+    TooLarge,
     Unauthorized,
 )
 from lambent.agent.protocol.states import EnvironmentState, State
@@ -33,6 +37,13 @@ from lambent.agent.protocol.writing import (
     encode_response,
     encode_trailers,
 )
+
+LIMITS = {
+    names.STATE_PATH: 0,
+    names.CLAIM_PATH: names.MAX_CLAIM_BYTES,
+    names.INVOKE_PATH: names.MAX_EVENT_BYTES,
+    names.DRAIN_PATH: 4096,
+}
 
 
 @dataclass
@@ -115,7 +126,7 @@ class FakeAgent:
 class _Connection(asyncio.Protocol):
     def __init__(self, agent: FakeAgent) -> None:
         self.agent = agent
-        self.decoder = RequestDecoder(lambda head: 10_000_000)
+        self.decoder = RequestDecoder(self.admit)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport) -> None:
@@ -125,19 +136,38 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc) -> None:
         self.agent.connections.discard(self)
 
+    def admit(self, head: RequestHead) -> int:
+        if self.agent.token is not None and head.headers.get(b"authorization") != f"Bearer {self.agent.token}".encode():
+            raise Unauthorized("no")
+        if head.target not in LIMITS:
+            raise NotFound("no such path")
+        if (head.method == b"GET") != (head.target == names.STATE_PATH):
+            raise MethodNotAllowed("no")
+        if head.length > LIMITS[head.target]:
+            raise TooLarge("no")
+        return LIMITS[head.target]
+
     def data_received(self, data: bytes) -> None:
         for request in self.decoder.feed(data):
             task = asyncio.get_running_loop().create_task(self.answer(request))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+        failure = self.decoder.failure
+        if failure is not None:
+            status = failure.status if isinstance(failure, (Refusal, ProtocolError)) else 500
+            body = failure.to_json() if isinstance(failure, Refusal) else BadRequest(str(failure)).to_json()
+            self.send(encode_response(status, ((b"Connection", b"close"),), body))
+            self.transport.close()
 
     async def answer(self, request: Request) -> None:
         head, agent = request.head, self.agent
         agent.seen.append(Seen(head.target, head.headers, request.body))
         try:
-            if agent.token is not None and head.headers.get(b"authorization") != f"Bearer {agent.token}".encode():
-                raise Unauthorized("no")
+            if request.body is None:
+                raise TooLarge("no")
             if head.target == names.STATE_PATH:
+                if names.OWNER_KEY in head.headers:
+                    agent.hear(head.headers[names.OWNER_KEY])
                 self.send(encode_response(200, (), agent.describe().to_json()))
             elif head.target == names.CLAIM_PATH:
                 await self.claim(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lambent.model import limits, names
+from lambent.model import limits, names, quantities
 from lambent.model.environments import Key
 from lambent.model.functions import FunctionObject, FunctionSpec, Placement
 
@@ -31,7 +31,9 @@ class WorkloadSettings:
     agent_allowance_mb: int = 64
     """Memory limit beyond memorySize, for the agent."""
     cpu_request_percent: int = 10
-    """CPU request as a share of the limit."""
+    """CPU request as a share of what the memory entitles to."""
+    start_cpu_millicores: int = 0
+    """CPU limit at creation where the memory entitles to less; `core.narrowing` says until when. 0: never more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodId
         "annotations": {
             names.ANNOTATION_FUNCTION_NAME: function.function_name,
             names.ANNOTATION_NONCE: identity.nonce,
+            names.ANNOTATION_CPU: str(cpu_limit_millicores(function.spec.memory_size)),
         },
         "ownerReferences": [
             {
@@ -159,14 +162,20 @@ def _container(
 
 
 def _resources(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str, Any]:
-    """Memory is guaranteed, CPU is a share with Lambda's cap, storage is a cap."""
+    """Memory is guaranteed, CPU is a share with Lambda's cap (generous at first), storage is a cap."""
     memory = f"{spec.memory_size + settings.agent_allowance_mb}Mi"
-    cpu_limit = cpu_limit_millicores(spec.memory_size)
-    cpu_request = min(cpu_limit, max(1, cpu_limit * settings.cpu_request_percent // 100))
+    entitled = cpu_limit_millicores(spec.memory_size)
+    # always below the limit, also after it was narrowed: a resize may not change the pod's QoS class
+    cpu_request = max(1, min(entitled - 1, entitled * settings.cpu_request_percent // 100))
+    cpu_limit = max(entitled, settings.start_cpu_millicores)
     storage = spec.ephemeral_storage.size + 2 * CODE_VOLUME_MIB
     return {
-        "limits": {"memory": memory, "cpu": f"{cpu_limit}m", "ephemeral-storage": f"{storage}Mi"},
-        "requests": {"memory": memory, "cpu": f"{cpu_request}m", "ephemeral-storage": f"{EPHEMERAL_REQUEST_MIB}Mi"},
+        "limits": {"memory": memory, "cpu": quantities.cpu(cpu_limit), "ephemeral-storage": f"{storage}Mi"},
+        "requests": {
+            "memory": memory,
+            "cpu": quantities.cpu(cpu_request),
+            "ephemeral-storage": f"{EPHEMERAL_REQUEST_MIB}Mi",
+        },
     }
 
 

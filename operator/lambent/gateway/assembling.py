@@ -37,7 +37,7 @@ from .watching import Source, Watching
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 1.0
 ASK_SECONDS = 5.0
 """How long readiness waits for agents that were there before us; who does not answer by then is busy or gone."""
 
@@ -170,6 +170,7 @@ class Gateway:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self.environments.cut_off_late()
             self.pools.sweep()
 
     # --- what is asked about it ---------------------------------------------------------------------------------

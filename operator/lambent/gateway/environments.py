@@ -69,6 +69,15 @@ class Environment:
         return failure if failure and (failure.exit_code is not None or self.pod.finished) else None
 
 
+class Bounded(Protocol):
+    """An invocation with a deadline."""
+
+    deadline: float
+
+    def cut_off(self) -> None:
+        """End it."""
+
+
 class Tend(Protocol):
     """Lead an environment to ready. Returns when it is, or when nothing can be done now."""
 
@@ -90,6 +99,14 @@ class Environments:
         self._route_of = route_of
         self._known: dict[str, Environment] = {}
         self.tend: Tend | None = None
+        self.running: set[Bounded] = set()
+        """Invocations on their way."""
+
+    def cut_off_late(self) -> None:
+        """Cut off invocations that are past their deadline (one look for all costs less than a timer for each)."""
+        now = self.pools.clock()
+        for invocation in [each for each in self.running if each.deadline <= now]:
+            invocation.cut_off()
 
     def find(self, name: str) -> Environment | None:
         """The environment of `namespace/name`."""

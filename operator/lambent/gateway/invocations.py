@@ -6,7 +6,7 @@ invocation, which runs to its end and gives its environment back (Lambda does so
 
 from __future__ import annotations
 
-import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,9 +49,9 @@ class Invocation:
         "_pool",
         "_refusal",
         "_tail",
+        "deadline",
         "not_started",
         "settle",
-        "timer",
     )
 
     def __init__(
@@ -72,7 +72,8 @@ class Invocation:
         self._answer: Answer | None = None
         self._refusal: Refusal | None = None
         self.settle: Settle | None = settle
-        self.timer: asyncio.TimerHandle | None = None
+        self.deadline = math.inf
+        """By the loop's clock; see `cut_off`."""
         self.not_started = False
         """The agent refused it: it may be tried elsewhere."""
 
@@ -89,7 +90,7 @@ class Invocation:
 
     def ended(self, trailers: Headers) -> None:
         """Runtime and extensions asked for more: the environment is idle."""
-        self._stop_timer()
+        self._environments.running.discard(self)
         answer = self._answer
         if answer is None:
             self._refused()
@@ -105,7 +106,7 @@ class Invocation:
 
     def lost(self, error: AgentUnavailable) -> None:
         """There will be no more: the environment is looked at again before anybody else gets it."""
-        self._stop_timer()
+        self._environments.running.discard(self)
         self._environments.again(self._environment)
         if self._answer is not None:
             self._count(metrics.OUTCOME_FUNCTION_ERROR if self._answer.function_error else metrics.OUTCOME_SUCCESS)
@@ -127,9 +128,9 @@ class Invocation:
         settle, self.settle = self.settle, None
         return settle is not None and settle(outcome)
 
-    def _stop_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+    def cut_off(self) -> None:
+        """The agent kept no time limit: its connection is cut, `lost` follows."""
+        self._environment.door.abort("the agent kept no time limit")
 
     def _measure(self, answer: Answer, trailers: Headers) -> None:
         self._count(metrics.OUTCOME_FUNCTION_ERROR if answer.function_error else metrics.OUTCOME_SUCCESS)

@@ -271,9 +271,8 @@ class Invoking:
             event=request.event,
         )
         environment.door.invoke(call, self._ownership.header, invocation)
-        bound = route.timeout_ms / 1000 + self._bounds.allowance
-        loop = asyncio.get_running_loop()
-        invocation.timer = loop.call_later(bound, environment.door.abort, "the agent kept no time limit")
+        invocation.deadline = self._pools.clock() + route.timeout_ms / 1000 + self._bounds.allowance
+        self._environments.running.add(invocation)
 
     def _check(self, refused: NotStarted, environment: Environment, pool: Pool) -> None:
         """Return when another environment should be tried."""

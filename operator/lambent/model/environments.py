@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import names
+from . import names, quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,17 @@ class EnvironmentPod:
     blocked: PodFailure | None = None
     """Why it is not running yet (unschedulable, image) or how the container ended."""
     labels: dict[str, str] = field(default_factory=dict)
+    cpu_limit: int | None = None
+    """Millicores in the pod's specification, not yet in force after a resize; None when it has no limit."""
+    cpu_entitled: int | None = None
+    """Millicores that the memory of its function gives it; None when whoever made the pod did not say."""
+    resize_refused: str | None = None
+    """Why the kubelet will never bring the specified resources into force."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether its specification gives it more CPU than it is entitled to."""
+        return self.cpu_entitled is not None and (self.cpu_limit or 0) > self.cpu_entitled
 
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> EnvironmentPod | None:
@@ -85,6 +96,9 @@ class EnvironmentPod:
             deleting=bool(metadata.get("deletionTimestamp")),
             blocked=_blockage(status, container),
             labels=labels,
+            cpu_limit=_cpu_limit(body.get("spec") or {}),
+            cpu_entitled=_entitled(metadata["annotations"]),
+            resize_refused=_resize_refusal(status),
         )
 
 
@@ -107,6 +121,29 @@ def _blockage(status: dict[str, Any], container: dict[str, Any]) -> PodFailure |
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return PodFailure(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    return None
+
+
+def _cpu_limit(spec: dict[str, Any]) -> int | None:
+    for container in spec.get("containers") or []:
+        if container.get("name") == names.CONTAINER_ENVIRONMENT:
+            limits = (container.get("resources") or {}).get("limits") or {}
+            try:
+                return quantities.millicores(limits.get("cpu"))
+            except ValueError:
+                return None
+    return None
+
+
+def _entitled(annotations: dict[str, str]) -> int | None:
+    text = annotations.get(names.ANNOTATION_CPU, "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+def _resize_refusal(status: dict[str, Any]) -> str | None:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodResizePending" and condition.get("reason") == "Infeasible":
+            return str(condition.get("message") or "Infeasible")
     return None
 
 

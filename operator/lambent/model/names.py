@@ -27,6 +27,8 @@ LATEST = "$LATEST"
 ANNOTATION_FUNCTION_NAME = f"{GROUP}/function-name"
 ANNOTATION_NONCE = f"{GROUP}/nonce"
 """Input of the agent's token; the pod itself holds only the token's hash."""
+ANNOTATION_CPU = f"{GROUP}/cpu-millicores"
+"""CPU that the function's memory entitles the environment to; its limit is narrowed to it after init."""
 ANNOTATION_ACCOUNT_ID = f"{GROUP}/account-id"
 
 ENVIRONMENT_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_COMPONENT}={COMPONENT_ENVIRONMENT}"
