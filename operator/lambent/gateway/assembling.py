@@ -20,7 +20,6 @@ from lambent.model.environments import EnvironmentPod
 from .authenticating import Authenticator, Review
 from .claiming import Claiming, CodeLinks
 from .codes import BlobSource, CodeCache
-from .connections import HttpServer
 from .demand_streams import DemandStreams
 from .environments import Environments
 from .internal_door import InternalDoor
@@ -31,6 +30,7 @@ from .ownership import Ownership
 from .pools import Pools
 from .public_door import PublicDoor
 from .retiring import Retiring
+from .serving import HttpServer
 from .settings import Settings
 from .tending import Pace, Tending
 from .watching import Source, Watching

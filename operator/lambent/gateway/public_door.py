@@ -6,26 +6,25 @@ import logging
 import os
 import time
 
-from lambent.agent.protocol.http1 import Request as HttpRequest
 from lambent.core.routing import RoutingTable
 from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed, UnknownOperation
 from lambent.wire import lambda_api
 
-from .connections import Abandon, Respond
 from .invocations import Answer
 from .invoking import Invoking, Request
+from .serving import Abandon, Asked, Respond
 
 log = logging.getLogger(__name__)
 
 
 class PublicDoor:
-    """Answers requests of the public port (`connections.Begin`)."""
+    """Answers requests of the public port (`serving.Begin`)."""
 
     def __init__(self, table: RoutingTable, invoking: Invoking) -> None:
         self._table = table
         self._invoking = invoking
 
-    def __call__(self, request: HttpRequest, respond: Respond) -> Abandon | None:
+    def __call__(self, request: Asked, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
         dice = os.urandom(36).hex()
         request_id = lambda_api.request_id(dice)
@@ -38,19 +37,18 @@ class PublicDoor:
             _refuse(ServiceFailed("An internal error occurred."), request_id, respond)
         return None
 
-    def _begin(self, request: HttpRequest, request_id: str, dice: str, respond: Respond) -> Abandon | None:
-        head = request.head
-        if head.method != b"POST":
+    def _begin(self, request: Asked, request_id: str, dice: str, respond: Respond) -> Abandon | None:
+        if request.method != "POST":
             raise UnknownOperation("The operation you tried to call is not known.")
-        target = lambda_api.parse_target(head.target)
-        options = lambda_api.parse_options(head.headers)
+        target = lambda_api.parse_target(request.target)
+        options = lambda_api.parse_options(request.headers)
         if request.body is None:
             raise lambda_api.too_large()
         event = lambda_api.check_event(request.body)
         if options.invocation_type == lambda_api.EVENT:
             raise InvalidParameterValue("Invocation type Event is not supported yet: use RequestResponse.")
-        route = self._table.resolve(target.reference, target.qualifier, lambda_api.namespace_of(head.headers))
-        given = head.headers.get(lambda_api.TRACE_ID_KEY)
+        route = self._table.resolve(target.reference, target.qualifier, lambda_api.namespace_of(request.headers))
+        given = request.headers.get(lambda_api.TRACE_ID_KEY)
         trace = lambda_api.trace_header(given, int(time.time()), dice[32:])
         if options.invocation_type == lambda_api.DRY_RUN:
             respond(204, lambda_api.dry_run_fields(request_id, trace), b"")
