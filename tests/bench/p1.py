@@ -30,7 +30,7 @@ _PROBE = Stretch(warmup_s=0.7, least_s=2.0, most_s=2.0)
 def measure_throughput(plan: Plan, cores: Cores) -> Measured:
     """Raises DidNotStart, LoadFailed."""
     sides: dict[Name, Side] = {"ours": Side(_ours(CLIENTS, cores), CLIENTS), "theirs": Side(_theirs(cores), CLIENTS)}
-    comparison = Comparison("echo16", interleave(sides, plan.latency, cores, "P1"))
+    comparison = Comparison.of("echo16", interleave(sides, plan.latency, cores, "P1"))
     ratio = comparison.ratio(lambda block: block.loaded.rate, plan.seed)
     return Measured({"rate_ratio": ratio, "errors": comparison.errors}, comparison.n, [comparison])
 
@@ -43,7 +43,9 @@ def measure_latency(plan: Plan, cores: Cores) -> Measured:
     )
     stretch = dataclasses.replace(plan.latency.stretch, rate=saturation / 2)
     sides: dict[Name, Side] = {"ours": Side(_ours(SENDERS, cores), SENDERS), "theirs": Side(_theirs(cores), SENDERS)}
-    comparison = Comparison("half", interleave(sides, dataclasses.replace(plan.latency, stretch=stretch), cores, "P2"))
+    comparison = Comparison.of(
+        "half", interleave(sides, dataclasses.replace(plan.latency, stretch=stretch), cores, "P2")
+    )
     figures = {**latency_ratios(comparison, plan.seed), "offered_per_s": round(saturation / 2)}
     return Measured(figures, comparison.n, [comparison])
 

@@ -24,7 +24,7 @@ def measure(plan: Plan, cores: Cores) -> Measured:
     """Raises NoEmulator, DidNotStart, LoadFailed."""
     emulator.binary()
     sides: dict[Name, Side] = {"ours": Side(ours("echo", cores)), "theirs": Side(theirs("echo", cores))}
-    comparison = Comparison("echo", interleave(sides, plan.latency, cores, "P4"))
+    comparison = Comparison.of("echo", interleave(sides, plan.latency, cores, "P4"))
     rate = comparison.ratio(lambda block: block.loaded.rate, plan.seed)
     return Measured({**latency_ratios(comparison, plan.seed), "rate_ratio": rate}, comparison.n, [comparison])
 

@@ -45,7 +45,7 @@ def _compare(name: str, function: str, clients: int, environments: int, shape: S
         "ours": Side(ours(function, environments, cores), clients),
         "theirs": Side(p4.theirs(function, cores)),
     }
-    return Comparison(name, interleave(sides, shape, cores, name))
+    return Comparison.of(name, interleave(sides, shape, cores, name))
 
 
 def ours(function: str, environments: int, cores: Cores) -> Start:

@@ -1,4 +1,7 @@
-"""What came of an id: figures with their intervals out of blocks, the printed line, and the file."""
+"""What came of an id: figures with their intervals out of blocks, the printed line, and the file.
+
+A line says `disturbed=60%` when the machine was not quiet during so many of the blocks: then trust the ratios little.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from . import ratios
-from .blocks import Block, samples
+from .blocks import Block, Blocks, samples
 from .ratios import Ratio
 from .verdicts import Goal, judge
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One set of interleaved blocks."""
+    """One set of interleaved blocks; `repeated` were disturbed and do not count."""
 
     name: str
     blocks: list[Block]
+    repeated: list[Block] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, name: str, blocks: Blocks) -> Comparison:
+        """What `interleave` gave."""
+        return cls(name, blocks.used, blocks.repeated)
 
     @property
     def n(self) -> int:
@@ -30,7 +39,7 @@ class Comparison:
     @property
     def errors(self) -> int:
         """Of both sides: an error of theirs would make the comparison void."""
-        return sum(block.loaded.errors for block in self.blocks)
+        return sum(block.loaded.errors for block in [*self.blocks, *self.repeated])
 
     def ratio(self, figure: Callable[[Block], float], seed: int) -> Ratio:
         """Ours over theirs, of the block medians of one figure."""
@@ -66,7 +75,15 @@ class Measured:
     n: int
     comparisons: list[Comparison] = field(default_factory=list)
 
+    @property
+    def disturbed(self) -> float:
+        """Share of the blocks that count although the machine had something else to do."""
+        blocks = [block for comparison in self.comparisons for block in comparison.blocks]
+        return sum(block.disturbed for block in blocks) / len(blocks) if blocks else 0.0
 
+
+DISTURBED = 0.25
+"""Share of disturbed blocks from which the line says so: a median bears less."""
 BROKEN = "side-broken"
 """A reason for not-run that is our failure, unlike a machine without a second core."""
 
@@ -96,6 +113,8 @@ class Outcome:
         if self.measured is None:
             return f"{self.goal.id} n=0 goal={self.goal} {self.verdict}"
         shown = [f"{name}={_shown(value)}" for name, value in values(self.measured.figures).items()]
+        if self.measured.disturbed > DISTURBED:
+            shown.append(f"disturbed={self.measured.disturbed:.0%}")
         return " ".join([self.goal.id, *shown, f"n={self.measured.n}", f"goal={self.goal}", self.verdict])
 
     def to_json(self) -> dict[str, Any]:
@@ -121,6 +140,7 @@ class Outcome:
             comparison.name: {
                 "medians": comparison.medians(),
                 "blocks": [block.to_json() for block in comparison.blocks],
+                "repeated": [block.to_json() for block in comparison.repeated],
             }
             for comparison in self.measured.comparisons
         }

@@ -38,9 +38,20 @@ def responder(body=EVENT, status="200 OK"):
 def test_blocks_run_in_whole_rounds_until_there_are_enough_samples():
     sides = {"ours": responder(), "theirs": responder()}
     found = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=3, n=10**9), CORES, "test")
-    assert [block.side for block in found] == ["ours", "theirs", "theirs", "ours"] * 2
-    assert all(block.loaded.n > 0 and block.loaded.errors == 0 for block in found)
-    assert blocks.samples(found) > 0
+    assert [block.side for block in found.used] == ["ours", "theirs", "theirs", "ours"] * 2
+    assert all(block.loaded.n > 0 and block.loaded.errors == 0 for block in found.used)
+    assert blocks.samples(found.used) > 0
+    assert not found.repeated
+
+
+def test_a_disturbed_block_is_run_again_as_often_as_there_are_repeats(monkeypatch):
+    """The machine itself is the border here: one that is never quiet."""
+    monkeypatch.setattr(machines, "STOLEN", -1.0)
+    sides = {"ours": responder(), "theirs": responder()}
+    found = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=1, n=0, repeats=2), CORES, "test")
+    assert [block.side for block in found.used] == ["ours", "theirs", "theirs", "ours"]
+    assert [block.side for block in found.repeated] == ["ours", "ours"]
+    assert all(block.disturbed for block in found.used)
 
 
 def test_a_side_that_answers_something_else_ends_the_measurement():

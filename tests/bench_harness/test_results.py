@@ -1,6 +1,7 @@
 """What is printed and written of an id."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.bench import results
@@ -74,6 +75,28 @@ def test_a_comparison_counts_the_side_with_fewer_samples_and_everybodys_errors()
     assert comparison.errors == 2
     assert comparison.ratio(lambda one: one.loaded.latency["p50"], seed=1) == Ratio(0.5, 0.5, 0.5)
     assert comparison.medians()["theirs"]["p50_us"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("foreign", "steal", "expected"),
+    [
+        pytest.param(0.31, 0.0, " disturbed=50% ", id="others had the CPUs"),
+        pytest.param(0.0, 0.02, " disturbed=50% ", id="the hypervisor had them"),
+        pytest.param(0.05, 0.005, "", id="a little is nothing"),
+    ],
+)
+def test_a_line_says_when_the_machine_was_not_quiet(foreign, steal, expected):
+    blocks = [block("ours", 1.0), replace(block("theirs", 1.0), foreign=foreign, steal=steal)]
+    line = Outcome(GOAL, replace(measured(), comparisons=[Comparison("echo", blocks)])).line()
+    assert ("disturbed=" in line) == bool(expected)
+    assert expected in line
+
+
+def test_blocks_that_were_run_again_do_not_count_but_their_errors_do():
+    comparison = Comparison("echo", [block("ours", 1.0), block("theirs", 2.0)], [block("ours", 50.0, errors=3)])
+    assert comparison.n == 10
+    assert comparison.errors == 3
+    assert comparison.ratio(lambda one: one.loaded.latency["p50"], seed=1).value == 0.5
 
 
 def test_the_file_says_what_was_asked_what_was_found_and_every_block(tmp_path):

@@ -198,6 +198,13 @@ def test_the_runtimes_offered_are_in_the_catalogue_and_of_this_release(rendered)
     assert runtimes["python3.11"].endswith(":0.1.0")
 
 
+@pytest.mark.parametrize(("values", "millicores"), [({}, "1000"), ({"startCpuMillicores": 0}, "0")], ids=["on", "off"])
+def test_environments_start_with_as_much_cpu_as_the_value_says(helm, values, millicores):
+    """0 is a wish of its own, not the absence of one."""
+    rendered = helm.template({"environments": values})
+    assert rendered.environment("controller")["LAMBENT_START_CPU_MILLICORES"] == millicores
+
+
 @pytest.mark.parametrize(
     ("values", "namespaces", "default"),
     [

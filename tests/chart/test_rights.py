@@ -13,6 +13,7 @@ NAMESPACED = {
         ("lambent.dev", "functions/status"): {"patch"},
         ("lambent.dev", "functions/finalizers"): {"update"},
         ("", "pods"): READ | {"create", "delete", "patch"},
+        ("", "pods/resize"): {"patch"},
         ("events.k8s.io", "events"): {"create", "patch"},
     },
     "gateway": {FUNCTIONS: READ, ("", "pods"): READ},

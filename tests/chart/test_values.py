@@ -24,6 +24,7 @@ REFUSED = {
         {"watchNamespaces": ["one"], "defaultNamespace": "two"},
         'defaultNamespace "two" is not one of watchNamespaces',
     ),
+    "a generous start of less than nothing": ({"environments": {"startCpuMillicores": -1}}, "startCpuMillicores"),
     "a tag as digest": ({"image": {"digest": "latest"}}, "digest"),
 }
 

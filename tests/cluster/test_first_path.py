@@ -207,6 +207,31 @@ def test_memory_and_cpu_follow_lambdas_proportion(driver):
     assert pod["spec"]["automountServiceAccountToken"] is False
 
 
+def test_a_small_function_starts_with_more_cpu_and_is_narrowed_to_its_share(driver):
+    """In place: the same pod, the same process, not restarted."""
+    name = driver.function(ECHO, memorySize=128)
+    first = driver.invoke(name)
+    [pod] = driver.pods(name)
+    assert pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "7m"
+
+    def cpu(part):
+        return part["resources"]["limits"]["cpu"]
+
+    def narrowed():
+        [now] = driver.pods(name)
+        shown = (cpu(now["spec"]["containers"][0]), cpu(now["status"]["containerStatuses"][0]))
+        return shown == ("72m", "72m") and now
+
+    after = eventually(narrowed, 30)
+    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert after["metadata"]["annotations"]["lambent.dev/cpu-millicores"] == "72"
+    assert after["status"]["qosClass"] == "Burstable"
+    [status], [before] = after["status"]["containerStatuses"], pod["status"]["containerStatuses"]
+    assert (status["restartCount"], status["containerID"]) == (0, before["containerID"])
+    again = driver.invoke(name)
+    assert (again.json["pid"], again.json["host"]) == (first.json["pid"], first.json["host"])
+
+
 def test_kubectl_shows_and_explains(driver, echo):
     driver.invoke(echo)
     table = driver.cluster.run_kubectl("get", "fn", echo, "-n", driver.namespace)

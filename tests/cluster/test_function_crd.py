@@ -163,7 +163,7 @@ REFUSED = {
     "a handler with a space": (changed(handler="index handler"), "spec.handler in body should match"),
     "inline code for a runtime that is not Python": (
         changed(runtime="provided.al2023"),
-        "code.inline is for Python runtimes",
+        "code.inline is for Python and Node.js runtimes",
     ),
     "inline code with a handler in another file": (
         changed(handler="app.handler"),

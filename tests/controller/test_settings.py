@@ -22,6 +22,7 @@ def test_defaults():
     assert settings.installation.scaling.idle == 300
     assert settings.installation.scaling.max_pending == 50
     assert settings.workload.cpu_request_percent == 10
+    assert settings.workload.start_cpu_millicores == 1000
     assert settings.workload.agent_allowance_mb == 64
     assert settings.workload.pull_policy == "IfNotPresent"
     assert settings.gateway_port == 8081
@@ -33,6 +34,7 @@ SAID = {
     "LAMBENT_IDLE_SECONDS": ("60", lambda it: it.installation.scaling.idle, 60),
     "LAMBENT_MAX_PENDING": ("7", lambda it: it.installation.scaling.max_pending, 7),
     "LAMBENT_CPU_REQUEST_PERCENT": ("100", lambda it: it.workload.cpu_request_percent, 100),
+    "LAMBENT_START_CPU_MILLICORES": ("0", lambda it: it.workload.start_cpu_millicores, 0),
     "LAMBENT_AGENT_ALLOWANCE_MB": ("0", lambda it: it.workload.agent_allowance_mb, 0),
     "LAMBENT_RUNTIME_PULL_POLICY": ("Never", lambda it: it.workload.pull_policy, "Never"),
     "LAMBENT_GATEWAY_PORT": ("9999", lambda it: it.gateway_port, 9999),

@@ -91,11 +91,12 @@ def refusal(data: bytes) -> str:
 
 
 class TestInlineSource:
-    def test_becomes_one_readable_file_with_the_runtimes_name(self) -> None:
-        made = packaging.package(Code(inline=SOURCE), "python3.11")
+    @pytest.mark.parametrize(("runtime", "file"), [("python3.11", "index.py"), ("nodejs22.x", "index.js")])
+    def test_becomes_one_readable_file_with_the_runtimes_name(self, runtime: str, file: str) -> None:
+        made = packaging.package(Code(inline=SOURCE), runtime)
         with zipfile.ZipFile(io.BytesIO(made.data)) as opened:
             (entry,) = opened.infolist()
-            assert (entry.filename, opened.read(entry).decode()) == ("index.py", SOURCE)
+            assert (entry.filename, opened.read(entry).decode()) == (file, SOURCE)
             assert stat.S_IMODE(entry.external_attr >> 16) == 0o644
 
     def test_always_becomes_the_same_bytes(self) -> None:

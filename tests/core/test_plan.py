@@ -8,10 +8,13 @@ from lambent.core.plan import (
     CreatePods,
     DeletePods,
     Installation,
+    NarrowPods,
     Observation,
+    PlanState,
     RecordEvent,
     RetirePods,
     StoreCode,
+    TellNotNarrowed,
     WriteStatus,
     plan,
 )
@@ -55,7 +58,7 @@ def seen(of=None, **fields):
 
 
 def decided(observation, state=ScalingState()):
-    return plan(observation, INSTALLATION, state).actions
+    return plan(observation, INSTALLATION, PlanState(state)).actions
 
 
 def status_written(actions):
@@ -137,6 +140,17 @@ def test_a_new_revision_retires_the_idle_environments_of_the_old():
     assert retire == RetirePods(("p",))
 
 
+def test_environments_are_narrowed_after_everything_that_somebody_waits_for():
+    """And what is decided is remembered: the same plan again is another one."""
+    wide = {"cpu_limit": 1000, "cpu_entitled": 72}
+    pods = (pod("p", **wide), pod("q", cpu_limit=72, cpu_entitled=72, resize_refused="no"))
+    observed = seen(function(READY), pods=pods, reports=waits(3, idle=(IdleEnvironment("p", 0),)))
+    first = plan(observed, INSTALLATION, PlanState())
+    assert kinds(first.actions) == ["CreatePods", "NarrowPods", "TellNotNarrowed", "WriteStatus"]
+    assert first.actions[1:3] == (NarrowPods(("p",)), TellNotNarrowed(("q",)))
+    assert not {"NarrowPods", "TellNotNarrowed"} & set(kinds(plan(observed, INSTALLATION, first.state).actions))
+
+
 def test_a_refusal_is_in_the_status_while_it_is_tried_again():
     """Ready says why nobody can be served."""
     state = ScalingState(at=NOW, failing=KEY, failures=1, not_before=NOW + 1)
@@ -161,7 +175,7 @@ def test_milestones_are_told_once():
 def test_samples_wait_their_turn_and_wake_the_loop():
     """At most one write in ten seconds."""
     busy = replace(seen(function(READY), pods=(pod("p"),), reports=waits(0)), since_status=4.0)
-    step = plan(busy, INSTALLATION, ScalingState())
+    step = plan(busy, INSTALLATION, PlanState())
     assert step.actions == ()
     assert step.look_again == pytest.approx(6.0)
 

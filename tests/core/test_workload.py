@@ -11,6 +11,7 @@ from lambent.core.workload import (
     cpu_limit_millicores,
     environment_pod,
     pod_name,
+    starts_wide,
 )
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod, Key
@@ -20,6 +21,7 @@ KEY = Key("uid-1", "latest", "0123456789abcdef")
 FACTS = EnvironmentFacts(KEY, "registry/python:3.11")
 IDENTITY = PodIdentity("hello-0a1b2c", "nonce", "hash")
 SETTINGS = WorkloadSettings(door_port=9000)
+GENEROUS = WorkloadSettings(door_port=9000, start_cpu_millicores=1000)
 
 
 def function(name="hello", **spec):
@@ -59,14 +61,26 @@ RESOURCES = {
     "more memory": ({"memorySize": 1769}, SETTINGS, ("1833Mi", "1000m", "100m", "1536Mi")),
     "a larger /tmp": ({"ephemeralStorage": {"size": 2048}}, SETTINGS, ("192Mi", "72m", "7m", "3072Mi")),
     "a larger allowance": ({}, WorkloadSettings(9000, agent_allowance_mb=100), ("228Mi", "72m", "7m", "1536Mi")),
-    "CPU reserved": ({}, WorkloadSettings(9000, cpu_request_percent=100), ("192Mi", "72m", "72m", "1536Mi")),
+    "CPU reserved, and the QoS class kept": (
+        {},
+        WorkloadSettings(9000, cpu_request_percent=100),
+        ("192Mi", "72m", "71m", "1536Mi"),
+    ),
+    "a generous start": ({}, GENEROUS, ("192Mi", "1000m", "7m", "1536Mi")),
+    "a generous start, CPU reserved": (
+        {},
+        WorkloadSettings(9000, cpu_request_percent=100, start_cpu_millicores=1000),
+        ("192Mi", "1000m", "71m", "1536Mi"),
+    ),
+    "entitled to as much": ({"memorySize": 1769}, GENEROUS, ("1833Mi", "1000m", "100m", "1536Mi")),
+    "entitled to more": ({"memorySize": 3538}, GENEROUS, ("3602Mi", "2000m", "200m", "1536Mi")),
     "CPU hardly reserved": ({}, WorkloadSettings(9000, cpu_request_percent=1), ("192Mi", "72m", "1m", "1536Mi")),
 }
 
 
 @pytest.mark.parametrize("row", RESOURCES.values(), ids=RESOURCES.keys())
 def test_resources_are_lambdas(row):
-    """Memory is guaranteed, CPU is a share, storage is a cap."""
+    """Memory is guaranteed, CPU is a share and may be more at first, storage is a cap."""
     spec, settings, (memory, cpu, request, storage) = row
     resources = pod(settings, **spec)["spec"]["containers"][0]["resources"]
     assert resources["limits"] == {"memory": memory, "cpu": cpu, "ephemeral-storage": storage}
@@ -82,6 +96,24 @@ def test_the_controller_reads_back_what_it_builds():
     assert (seen.key, seen.nonce, seen.name, seen.running) == (KEY, "nonce", "hello-0a1b2c", False)
     wanted = dict(part.split("=") for part in names.ENVIRONMENT_SELECTOR.split(","))
     assert wanted.items() <= built["metadata"]["labels"].items()
+
+
+WIDE = {
+    "a small function": ({}, GENEROUS, (1000, 72, True)),
+    "one that is entitled to as much": ({"memorySize": 1769}, GENEROUS, (1000, 1000, False)),
+    "where nobody is generous": ({}, SETTINGS, (72, 72, False)),
+}
+
+
+@pytest.mark.parametrize("row", WIDE.values(), ids=WIDE.keys())
+def test_a_pod_says_what_it_is_entitled_to(row):
+    """So that it can be narrowed to it, whatever became of the function meanwhile."""
+    spec, settings, expected = row
+    built = pod(settings, **spec)
+    built["metadata"]["uid"] = "pod-uid"
+    seen = EnvironmentPod.from_kubernetes(built)
+    assert (seen.cpu_limit, seen.cpu_entitled, seen.wide) == expected
+    assert starts_wide(function(**spec).spec, settings) == seen.wide
 
 
 def test_it_belongs_to_its_function():
@@ -169,10 +201,12 @@ LABELS = st.dictionaries(st.text("abc", min_size=1, max_size=5), st.text("abc", 
         }
     ),
     st.integers(1, 100),
+    st.integers(0, 8000),
 )
-def test_every_pod_meets_pod_security_restricted(spec, percent):
+def test_every_pod_meets_pod_security_restricted(spec, percent, start):
     """No specification yields a pod that the namespace would refuse, or that asks for more than its limit."""
-    built = pod(WorkloadSettings(9000, cpu_request_percent=percent), **spec)["spec"]
+    settings = WorkloadSettings(9000, cpu_request_percent=percent, start_cpu_millicores=start)
+    built = pod(settings, **spec)["spec"]
     assert built["securityContext"]["runAsNonRoot"] is True
     assert built["securityContext"]["runAsUser"] == 993
     assert built["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -192,7 +226,8 @@ def test_every_pod_meets_pod_security_restricted(spec, percent):
         "capabilities": {"drop": ["ALL"]},
     }
     milli = {kind: int(only["resources"][kind]["cpu"].removesuffix("m")) for kind in ("limits", "requests")}
-    assert 1 <= milli["requests"] <= milli["limits"] <= 6000
+    entitled = cpu_limit_millicores(spec["memorySize"])
+    assert 1 <= milli["requests"] < entitled <= milli["limits"] == max(entitled, start)
 
 
 @given(st.from_regex(r"\A[a-z0-9]([-a-z0-9.]{0,250}[a-z0-9])?\Z"))

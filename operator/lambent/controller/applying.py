@@ -10,20 +10,28 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lambent.adapters.gateways import Retirement
-from lambent.adapters.kube.client import KubeClient
+from lambent.adapters.kube.client import STRATEGIC_PATCH, KubeClient
 from lambent.adapters.kube.events import EventRecorder, Happening, Regarding
 from lambent.adapters.kube.resources import FUNCTIONS, PODS
 from lambent.controller.demanding import DemandBoard
-from lambent.controller.measuring import CREATED, DELETED, REFUSED, RETIRED, ControllerMetrics
+from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
 from lambent.controller.store import Malformed, Store
 from lambent.core.plan import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
-from lambent.core.workload import EnvironmentFacts, PodIdentity, WorkloadSettings, environment_pod, pod_name
-from lambent.model import names
+from lambent.core.workload import (
+    EnvironmentFacts,
+    PodIdentity,
+    WorkloadSettings,
+    environment_pod,
+    pod_name,
+    starts_wide,
+)
+from lambent.model import names, quantities
+from lambent.model.environments import EnvironmentPod
 from lambent.model.errors import Refused, Unavailable
 from lambent.model.functions import FunctionObject, FunctionStatus
 from lambent.wire.agent_tokens import agent_token, token_digest
@@ -33,6 +41,8 @@ log = logging.getLogger(__name__)
 CREATE_TRIES = 3
 FIRST_BATCH = 8
 """Pods created at once before it is known whether the API server takes them."""
+NARROWED_AT_ONCE = 8
+"""Nobody waits for a narrowing, so a crowd of them leaves the API server to those who wait for something."""
 
 
 class Gateways(Protocol):
@@ -61,7 +71,7 @@ async def create_pods(tools: Tools, function: FunctionObject, facts: Environment
     batch = FIRST_BATCH
     while count > 0:
         size = min(batch, count)
-        answers = await asyncio.gather(*(_create_pod(tools, function, facts) for _ in range(size)))
+        answers = await asyncio.gather(*(_create_pod(tools, function, facts, tools.workload) for _ in range(size)))
         problem = next(filter(None, answers), None)
         if problem is not None:
             return problem
@@ -70,11 +80,13 @@ async def create_pods(tools: Tools, function: FunctionObject, facts: Environment
     return None
 
 
-async def _create_pod(tools: Tools, function: FunctionObject, facts: EnvironmentFacts) -> Problem | None:
+async def _create_pod(
+    tools: Tools, function: FunctionObject, facts: EnvironmentFacts, workload: WorkloadSettings
+) -> Problem | None:
     name = pod_name(function.name, secrets.token_hex(5))
     nonce = secrets.token_hex(16)
     digest = token_digest(agent_token(tools.agent_key, function.namespace, name, nonce))
-    body = environment_pod(function, facts, tools.workload, PodIdentity(name, nonce, digest))
+    body = environment_pod(function, facts, workload, PodIdentity(name, nonce, digest))
     query = {"fieldManager": names.FIELD_MANAGER_CONTROLLER}
     for attempt in range(CREATE_TRIES):
         try:
@@ -87,6 +99,9 @@ async def _create_pod(tools: Tools, function: FunctionObject, facts: Environment
         except Refused as error:
             if error.status == 409 and error.reason == "AlreadyExists" and attempt > 0:
                 pod = await tools.client.request("GET", PODS.item(function.namespace, name))
+            elif starts_wide(function.spec, workload) and "cpu" in str(error):
+                # a quota, a LimitRange or a policy: generosity is never the reason why there is no environment
+                return await _create_pod(tools, function, facts, replace(workload, start_cpu_millicores=0))
             else:
                 tools.metrics.pods.labels(REFUSED).inc()
                 # without the name, which is another one each time: a refusal said again is the same refusal
@@ -137,6 +152,44 @@ async def delete_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
             continue
         tools.store.mark_deleting(pod)
         tools.metrics.pods.labels(DELETED).inc()
+
+
+async def narrow_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
+    """Resize pods of a Function to the CPU they are entitled to. A refusal is told, and changes nothing else."""
+    known = {pod.name: pod for pod in tools.store.pods(uid)}
+    chosen = [known[name] for name in pods if name in known]
+    for start in range(0, len(chosen), NARROWED_AT_ONCE):
+        await asyncio.gather(*(_narrow_pod(tools, pod) for pod in chosen[start : start + NARROWED_AT_ONCE]))
+
+
+async def _narrow_pod(tools: Tools, pod: EnvironmentPod) -> None:
+    assert pod.cpu_entitled is not None
+    limit = {"name": names.CONTAINER_ENVIRONMENT, "resources": {"limits": {"cpu": quantities.cpu(pod.cpu_entitled)}}}
+    body = {"metadata": {"uid": pod.uid}, "spec": {"containers": [limit]}}
+    query = {"fieldManager": names.FIELD_MANAGER_CONTROLLER}
+    path = f"{PODS.item(pod.namespace, pod.name)}/resize"
+    try:
+        answer = await tools.client.request("PATCH", path, query=query, body=body, content_type=STRATEGIC_PATCH)
+    except (Refused, Unavailable) as error:
+        if isinstance(error, Refused) and error.status == 404 and f'"{pod.name}"' in str(error):
+            tools.store.drop_pod(pod.uid)  # gone: the other 404 is about the subresource
+        else:
+            _not_narrowed(tools, pod, str(error))
+        return
+    tools.store.put_pod(answer)
+    tools.metrics.pods.labels(NARROWED).inc()
+
+
+def tell_not_narrowed(tools: Tools, uid: str, pods: Iterable[str]) -> None:
+    """Count and log pods whose node refused what the API server had taken."""
+    known = {pod.name: pod for pod in tools.store.pods(uid)}
+    for pod in (known[name] for name in pods if name in known):
+        _not_narrowed(tools, pod, f"the node refuses: {pod.resize_refused}")
+
+
+def _not_narrowed(tools: Tools, pod: EnvironmentPod, why: str) -> None:
+    tools.metrics.pods.labels(NOT_NARROWED).inc()
+    log.warning("%s/%s keeps more CPU than it is entitled to: %s", pod.namespace, pod.name, why)
 
 
 async def write_status(tools: Tools, function: FunctionObject | Malformed, status: FunctionStatus) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CREATED, DELETED, RETIRED, REFUSED = "created", "deleted", "retired", "refused"
+NARROWED, NOT_NARROWED = "narrowed", "narrowing_refused"
 SUCCESS, ERROR = "success", "error"
 
 
@@ -21,7 +22,7 @@ class ControllerMetrics:
         )
         self.pods = Counter(
             "lambent_controller_pods",
-            "Environment pods that the controller created, retired or deleted, and creations that were refused.",
+            "Environment pods that the controller created, narrowed, retired or deleted, and what of it was refused.",
             ["action"],
             registry=registry,
         )

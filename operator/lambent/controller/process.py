@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -20,7 +20,7 @@ from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.events import EventRecorder
 from lambent.adapters.kube.leases import Candidacy, lead
 from lambent.adapters.kube.observing import Deleted, Listed, observe
-from lambent.adapters.kube.resources import ENDPOINT_SLICES
+from lambent.adapters.kube.resources import ENDPOINT_SLICES, PODS
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.controller.applying import Tools
@@ -33,6 +33,7 @@ from lambent.controller.settings import ControllerSettings
 from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.watching import Sweeper, watch
+from lambent.core.workload import WorkloadSettings
 from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
 
@@ -108,7 +109,8 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         gateways = GatewayClient(session, settings.internal_token_file)
         recorder = EventRecorder(client, names.FIELD_MANAGER_CONTROLLER, settings.pod_name)
         shelf = CodeShelf(CodeStoreClient(settings.codestore_url, session), keys.url)
-        tools = Tools(client, gateways, board, store, recorder, metrics, settings.workload, keys.agent)
+        workload = await _workload(settings.workload, client)
+        tools = Tools(client, gateways, board, store, recorder, metrics, workload, keys.agent)
         reconciler = Reconciler(tools, shelf, settings.installation)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
@@ -135,6 +137,14 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             metrics.leading.set(0)
+
+
+async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:
+    """What is wanted of environments, without what this cluster cannot do: CPU that it could not take back."""
+    if not wanted.start_cpu_millicores or await client.offers(PODS, "resize"):
+        return wanted
+    log.warning("this cluster cannot resize pods (Kubernetes 1.33 can): environments start with their share of CPU")
+    return replace(wanted, start_cpu_millicores=0)
 
 
 async def _first(wanted: Coroutine[Any, Any, object], background: list[asyncio.Task[None]]) -> None:

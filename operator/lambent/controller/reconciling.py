@@ -22,15 +22,17 @@ from lambent.core.plan import (
     CreatePods,
     DeletePods,
     Installation,
+    NarrowPods,
     Observation,
     Plan,
+    PlanState,
     RecordEvent,
     RetirePods,
     StoreCode,
+    TellNotNarrowed,
     WriteStatus,
 )
 from lambent.core.readiness import Problem, StoredCode
-from lambent.core.scaling import ScalingState
 from lambent.model.conditions import Reason
 from lambent.model.errors import LambentError, Unavailable
 from lambent.model.functions import FunctionObject
@@ -45,7 +47,7 @@ _LONG_AGO = 1e9
 class _Memory:
     """What the next decision about a Function needs of the last ones."""
 
-    scaling: ScalingState
+    state: PlanState = field(default_factory=PlanState)
     refusal: Problem | None = None
     status_written: float = -_LONG_AGO
     retiring: set[str] = field(default_factory=set)
@@ -87,13 +89,13 @@ class Reconciler:
         account = self._tools.store.account(function.namespace)
         if account is None:  # its namespace will be seen in a moment
             return 1.0
-        memory = self._memories.setdefault(uid, _Memory(ScalingState()))
+        memory = self._memories.setdefault(uid, _Memory())
         seen = self._observe(function, account, memory)
-        decided = planning.plan(seen, self._installation, memory.scaling)
+        decided = planning.plan(seen, self._installation, memory.state)
         if decided.actions == (StoreCode(),):
             seen = replace(seen, code=await self._shelf.store(function))
-            decided = planning.plan(seen, self._installation, memory.scaling)
-        memory.scaling = decided.state
+            decided = planning.plan(seen, self._installation, memory.state)
+        memory.state = decided.state
         waits = [decided.look_again, await self._apply(function, decided, memory)]
         if isinstance(seen.code, StoredCode):
             starting = any(isinstance(action, CreatePods) for action in decided.actions)
@@ -147,6 +149,10 @@ class Reconciler:
         match action:
             case DeletePods(pods):
                 await applying.delete_pods(self._tools, function.uid, pods)
+            case NarrowPods(pods):
+                self._begin(applying.narrow_pods(self._tools, function.uid, pods))  # nobody waits for it
+            case TellNotNarrowed(pods):
+                applying.tell_not_narrowed(self._tools, function.uid, pods)
             case RecordEvent():
                 await applying.record(self._tools, function, action)
             case _:
@@ -156,10 +162,11 @@ class Reconciler:
         """Create environments; a refusal is remembered, told at once and tried again later."""
         memory.refusal = await applying.create_pods(self._tools, function, action.facts, action.count)
         if memory.refusal is None:
-            memory.scaling = scaling.accepted(memory.scaling)
+            memory.state = replace(memory.state, scaling=scaling.accepted(memory.state.scaling))
             return []
         settings = self._installation.scaling
-        memory.scaling = scaling.refused(memory.scaling, settings, action.facts.key, self._clock())
+        state = scaling.refused(memory.state.scaling, settings, action.facts.key, self._clock())
+        memory.state = replace(memory.state, scaling=state)
         return [0.0]  # decide anew: the status has to say so
 
     def _retire(self, function: FunctionObject, action: RetirePods, memory: _Memory) -> float:

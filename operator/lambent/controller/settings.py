@@ -53,6 +53,7 @@ class ControllerSettings:
                 door_port=DOOR_PORT,
                 pull_policy=read.choice("LAMBENT_RUNTIME_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
                 agent_allowance_mb=read.number("LAMBENT_AGENT_ALLOWANCE_MB", 64, at_least=0),
+                start_cpu_millicores=read.number("LAMBENT_START_CPU_MILLICORES", 1000, at_least=0),
                 cpu_request_percent=min(100, read.number("LAMBENT_CPU_REQUEST_PERCENT", 10, at_least=1)),
             ),
             namespaces=tuple(filter(None, (part.strip() for part in read.text("LAMBENT_NAMESPACES", "").split(",")))),

@@ -81,9 +81,7 @@ def decide(snapshot: Snapshot, fresh: float, state: NarrowingState) -> Narrowing
         candidates[pod.uid] = candidate
     stuck = {pod.uid: pod.name for pod in snapshot.pods if pod.resize_refused is not None}
     refused = tuple(name for uid, name in stuck.items() if uid not in state.told)
-    return Narrowing(
-        tuple(narrow), refused, NarrowingState(candidates, frozenset(stuck)), min(waits, default=None)
-    )
+    return Narrowing(tuple(narrow), refused, NarrowingState(candidates, frozenset(stuck)), min(waits, default=None))
 
 
 def _about(key: Key, reports: Iterable[Report]) -> list[Report]:

@@ -6,9 +6,10 @@ The controller observes, asks here, and applies; nothing here has happened yet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from lambent.core import readiness, revisions, scaling, validity
+from lambent.core import narrowing, readiness, revisions, scaling, validity
+from lambent.core.narrowing import Narrowing, NarrowingState
 from lambent.core.readiness import Findings, Problem, Revisions, StoredCode
 from lambent.core.scaling import Report, ScalingSettings, ScalingState, Snapshot
 from lambent.core.workload import EnvironmentFacts
@@ -47,6 +48,20 @@ class DeletePods:
 
 
 @dataclass(frozen=True, slots=True)
+class NarrowPods:
+    """Give environments that were started generously the CPU they are entitled to."""
+
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellNotNarrowed:
+    """Say that the nodes of these pods refused to."""
+
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WriteStatus:
     """Write the status."""
 
@@ -62,7 +77,7 @@ class RecordEvent:
     note: str
 
 
-Action = StoreCode | CreatePods | RetirePods | DeletePods | WriteStatus | RecordEvent
+Action = StoreCode | CreatePods | RetirePods | DeletePods | NarrowPods | TellNotNarrowed | WriteStatus | RecordEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +114,23 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanState:
+    """What the next plan needs of this one."""
+
+    scaling: ScalingState = field(default_factory=ScalingState)
+    narrowing: NarrowingState = field(default_factory=NarrowingState)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Actions in the order to apply them, the state to remember, and when to look again."""
 
     actions: tuple[Action, ...]
-    state: ScalingState
+    state: PlanState
     look_again: float | None
 
 
-def plan(seen: Observation, installation: Installation, state: ScalingState) -> Plan:
+def plan(seen: Observation, installation: Installation, state: PlanState) -> Plan:
     """The next step for one function."""
     function = seen.function
     if function.deleting:
@@ -127,7 +150,8 @@ def plan(seen: Observation, installation: Installation, state: ScalingState) -> 
         reports=seen.reports,
         gateways_heard=seen.gateways_heard,
     )
-    step = scaling.decide(snapshot, installation.scaling, state)
+    step = scaling.decide(snapshot, installation.scaling, state.scaling)
+    narrowed = narrowing.decide(snapshot, installation.scaling.report_fresh, state.narrowing)
     findings = Findings(
         arn=function_arn(installation.region, seen.account, function.function_name),
         stalled=stalled,
@@ -138,11 +162,12 @@ def plan(seen: Observation, installation: Installation, state: ScalingState) -> 
         serving=sum(_serves(pod) and pod.key == current for pod in seen.pods),
     )
     actions, wait = _status_actions(seen, readiness.status_of(function, findings, seen.timestamp))
-    waits = [wait for wait in (step.look_again, wait) if wait]
-    return Plan((*_pod_actions(step, facts), *actions), step.state, min(waits, default=None))
+    waits = [wait for wait in (step.look_again, narrowed.look_again, wait) if wait]
+    state = PlanState(step.state, narrowed.state)
+    return Plan((*_pod_actions(step, facts, narrowed), *actions), state, min(waits, default=None))
 
 
-def _farewell(seen: Observation, state: ScalingState) -> Plan:
+def _farewell(seen: Observation, state: PlanState) -> Plan:
     """A Function on its way out takes its environments with it; their agents let a request in flight finish."""
     pods = tuple(pod.name for pod in seen.pods if not pod.deleting)
     return Plan((DeletePods(pods),) if pods else (), state, None)
@@ -187,7 +212,7 @@ def _unhealthy(seen: Observation, current: Key | None, state: ScalingState) -> P
     return Problem(Reason.ENVIRONMENT_FAILED, "an environment ended before it was any use")
 
 
-def _pod_actions(step: scaling.Scaling, facts: EnvironmentFacts | None) -> list[Action]:
+def _pod_actions(step: scaling.Scaling, facts: EnvironmentFacts | None, narrowed: Narrowing) -> list[Action]:
     actions: list[Action] = []
     if step.create and facts is not None:
         actions.append(CreatePods(step.create, facts))
@@ -195,6 +220,10 @@ def _pod_actions(step: scaling.Scaling, facts: EnvironmentFacts | None) -> list[
         actions.append(RetirePods(step.retire))
     if step.delete:
         actions.append(DeletePods(step.delete))
+    if narrowed.narrow:
+        actions.append(NarrowPods(narrowed.narrow))
+    if narrowed.refused:
+        actions.append(TellNotNarrowed(narrowed.refused))
     return actions
 
 

@@ -65,6 +65,11 @@ def cpu_limit_millicores(memory_mb: int) -> int:
     return min(limits.VCPUS_MAX * 1000, max(1, int(exact + 0.5)))
 
 
+def starts_wide(spec: FunctionSpec, settings: WorkloadSettings) -> bool:
+    """Whether environments of it begin with more CPU than its memory entitles them to."""
+    return settings.start_cpu_millicores > cpu_limit_millicores(spec.memory_size)
+
+
 def environment_pod(
     function: FunctionObject, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
 ) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Code(Fields):
         Field(
             min_length=1,
             max_length=limits.INLINE_SOURCE_CHARS_MAX,
-            description="Source of a single handler file, saved as index.py (Python runtimes); the handler is then "
+            description="Source of a single handler file, saved as index.py (Python) or index.js (Node.js); the handler is then "
             "index.<function>, as with CloudFormation's ZipFile property.",
         ),
     ] = None
@@ -107,8 +107,9 @@ class FunctionSpec(Fields):
             "FieldValueRequired",
         ),
         Rule(
-            "!has(self.code.inline) || !has(self.runtime) || self.runtime.startsWith('python')",
-            "code.inline is for Python runtimes; give other runtimes their code as code.zipFile",
+            "!has(self.code.inline) || !has(self.runtime) || self.runtime.startsWith('python') || "
+            "self.runtime.startsWith('nodejs')",
+            "code.inline is for Python and Node.js runtimes; give other runtimes their code as code.zipFile",
             ".code",
         ),
         Rule(
@@ -185,7 +186,8 @@ class FunctionSpec(Fields):
         Field(
             ge=limits.MEMORY_MB_MIN,
             le=limits.MEMORY_MB_MAX,
-            description="Memory in MB, 128 to 10,240. CPU follows memory: one vCPU at 1,769 MB, linear, at most six.",
+            description="Memory in MB, 128 to 10,240. CPU follows memory after init: one vCPU at 1,769 MB, linear, "
+            "at most six.",
         ),
         _at_least("memorySize", limits.MEMORY_MB_MIN),
         _at_most("memorySize", limits.MEMORY_MB_MAX),

@@ -25,6 +25,9 @@ CATALOGUE: dict[str, Runtime] = {
         Runtime("python3.12", "python", "index.py"),
         Runtime("python3.13", "python", "index.py"),
         Runtime("python3.14", "python", "index.py"),
+        Runtime("nodejs20.x", "nodejs", "index.js"),
+        Runtime("nodejs22.x", "nodejs", "index.js"),
+        Runtime("nodejs24.x", "nodejs", "index.js"),
         Runtime("provided.al2", "provided", None),
         Runtime("provided.al2023", "provided", None),
     )

@@ -1,4 +1,4 @@
-"""A small API server in memory: objects, versions, lists in pages, watches, server-side apply of a status.
+"""A small API server in memory: objects, versions, lists in pages, watches, server-side apply of a status, resizes.
 
 It knows no schemas and no admission; the real one is the judge (tests/cluster). Failures are induced per request.
 """
@@ -20,7 +20,7 @@ from lambent.adapters.kube.client import KubeClient
 
 PATH = re.compile(
     r"^(?P<prefix>/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)"
-    r"(?:/(?P<name>[^/]+))?(?:/(?P<sub>status))?$"
+    r"(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|resize))?$"
 )
 NAMESPACES = re.compile(r"^/api/v1/namespaces(?:/(?P<name>[^/]+))?$")
 
@@ -53,6 +53,7 @@ class FakeApi:
         self.users = {}
         self.bookmarks = True
         self.mute = False
+        self.subresources = ["pods/resize"]
 
     # --- what tests use ---
 
@@ -102,6 +103,8 @@ class FakeApi:
         if failure and not failure.after:
             return status(failure.status, failure.reason, failure.message, failure.headers)
         body = json.loads(await request.read() or b"null")
+        if path == "/api/v1":
+            return reply({"resources": [{"name": name} for name in self.subresources]})
         match = PATH.match(path) if not NAMESPACES.match(path) else NAMESPACES.match(path)
         if match is None:
             return status(404, "NotFound", path)
@@ -125,7 +128,7 @@ class FakeApi:
         return None
 
     def _object(self, method, path, parts, body, request):
-        item = path.removesuffix("/status") if parts.get("sub") else path
+        item = path.rsplit("/", 1)[0] if parts.get("sub") else path
         if method == "POST":
             item = f"{path}/{body['metadata']['name']}"
             if item in self.objects:
@@ -144,7 +147,9 @@ class FakeApi:
         if (body.get("metadata") or {}).get("uid") not in (None, here["metadata"]["uid"]):
             return status(409, "Conflict", "Precondition failed: UID")
         after = copy.deepcopy(here)
-        if parts.get("sub"):
+        if parts.get("sub") == "resize":
+            resize(after, body)
+        elif parts.get("sub"):
             after["status"] = body["status"]
         elif request.content_type == "application/merge-patch+json":
             merge(after, body)
@@ -256,6 +261,13 @@ def merge(target, patch):
             target.pop(key, None)
         else:
             target[key] = value
+
+
+def resize(target, patch):
+    """A strategic merge patch of containers' resources, by name."""
+    for wanted in patch["spec"]["containers"]:
+        [container] = [each for each in target["spec"]["containers"] if each["name"] == wanted["name"]]
+        merge(container["resources"], wanted["resources"])
 
 
 def reply(body, code=200):

@@ -40,6 +40,15 @@ async def test_what_is_created_can_be_read_and_deleted(api):
     assert api.under("/pods") == []
 
 
+async def test_the_api_server_says_which_subresources_it_serves(api):
+    """By its list of resources; an answer that is a refusal counts as no."""
+    assert await api.client.offers(PODS, "resize")
+    api.subresources = ["pods", "pods/status"]
+    assert not await api.client.offers(PODS, "resize")
+    api.fail("GET", "/api/v1", status=403, reason="Forbidden")
+    assert not await api.client.offers(PODS, "resize")
+
+
 FAILURES = {
     "missing": (404, "NotFound", Refused),
     "there already": (409, "AlreadyExists", Refused),

@@ -17,11 +17,13 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from lambent.adapters.kube.resources import Resource
 from lambent.model.errors import Refused, Unavailable
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
@@ -105,6 +107,15 @@ class KubeClient:
         query: dict[str, str | bool] = {"fieldManager": manager, "force": force}
         target = f"{path}/{subresource}" if subresource else path
         return await self.request("PATCH", target, query=query, body=body, content_type=APPLY_PATCH)
+
+    async def offers(self, resource: Resource, subresource: str) -> bool:
+        """Whether the API server serves this subresource; what it does not say counts as no."""
+        try:
+            answer = await self.request("GET", resource.prefix)
+        except Refused:
+            return False
+        wanted = f"{resource.plural}/{subresource}"
+        return any(one.get("name") == wanted for one in answer.get("resources") or [])
 
     async def stream(self, path: str, query: _Query) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a watch, until the server or the caller ends it. Silence is for the caller to judge."""

@@ -1,0 +1,52 @@
+"""What the house reads of an execution environment's pod about its CPU."""
+
+import pytest
+
+from lambent.model import names
+from lambent.model.environments import EnvironmentPod
+
+
+def body(limits=None, entitled="72", conditions=(), name="environment"):
+    labels = {names.LABEL_FUNCTION_UID: "f", names.LABEL_VERSION: "latest", names.LABEL_POD_REVISION: "r"}
+    annotations = {names.ANNOTATION_NONCE: "n"}
+    if entitled is not None:
+        annotations[names.ANNOTATION_CPU] = entitled
+    sidecar = {"name": "injected", "resources": {"limits": {"cpu": "5"}}}
+    return {
+        "metadata": {"namespace": "a", "name": "p", "uid": "u", "labels": labels, "annotations": annotations},
+        "spec": {"containers": [sidecar, {"name": name, "resources": {"limits": limits}}]},
+        "status": {"conditions": list(conditions)},
+    }
+
+
+CPU = {
+    "generous": (body({"cpu": "1"}), (1000, 72, True)),
+    "narrowed": (body({"cpu": "72m"}), (72, 72, False)),
+    "without a limit": (body(), (None, 72, False)),
+    "with a limit that nobody understands": (body({"cpu": "0.5"}), (None, 72, False)),
+    "whose entitlement nobody wrote": (body({"cpu": "1"}, None), (1000, None, False)),
+    "whose entitlement somebody wrote over": (body({"cpu": "1"}, "much"), (1000, None, False)),
+    "with an entitlement of nothing": (body({"cpu": "1"}, "0"), (1000, None, False)),
+    "without our container": (body({"cpu": "1"}, name="theirs"), (None, 72, False)),
+}
+
+
+@pytest.mark.parametrize("row", CPU.values(), ids=CPU.keys())
+def test_a_pod_says_its_cpu(row):
+    """What its specification gives it, what it is entitled to, and whether that is less."""
+    seen = EnvironmentPod.from_kubernetes(row[0])
+    assert (seen.cpu_limit, seen.cpu_entitled, seen.wide) == row[1]
+
+
+REFUSALS = {
+    "nothing": ((), None),
+    "a node that cannot": (({"type": "PodResizePending", "reason": "Infeasible", "message": "static"},), "static"),
+    "a node that will": (({"type": "PodResizePending", "reason": "Deferred", "message": "later"},), None),
+    "a node at work": (({"type": "PodResizeInProgress"},), None),
+}
+
+
+@pytest.mark.parametrize("row", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_pod_says_that_its_node_refuses_a_resize(row):
+    """Only what will not come by itself."""
+    assert EnvironmentPod.from_kubernetes(body(conditions=row[0])).resize_refused == row[1]
