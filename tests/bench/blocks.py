@@ -1,8 +1,7 @@
 """Interleaved blocks: A B B A, each in fresh processes, until every side has enough samples and blocks.
 
-A block during which the hypervisor or other processes took CPU time is run again, whatever it measured: a virtual
-machine's neighbours move a p99 fivefold. When the machine does not calm down, disturbed blocks are taken as they are,
-and the result says so.
+A block during which the hypervisor or other processes took CPU time does not count, whatever it measured: a virtual
+machine's neighbours move a p99 fivefold. When the machine does not calm down, there are too few samples for a pass.
 """
 
 from __future__ import annotations
@@ -39,16 +38,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How much of it: `blocks` a side at least, more until `n` samples a side, at most `most_blocks`.
-
-    `repeats` disturbed blocks, of both sides together, are run again.
-    """
+    """How much of it: `blocks` and `n` samples a side that count, or at most `most_blocks` a side that do or do not."""
 
     stretch: Stretch
     blocks: int
     most_blocks: int
     n: int
-    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,6 @@ class Block:
             "cpu_us": self.cpu_us,
             "foreign": self.foreign,
             "steal": self.steal,
-            "disturbed": self.disturbed,
         }
 
 
@@ -89,32 +83,31 @@ def order() -> Iterator[Name]:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """`used` in the order in which they ran, whole A B B A rounds; `repeated` were disturbed and not counted."""
+    """In the order in which they ran. Only `quiet` ones count."""
 
-    used: list[Block]
-    repeated: list[Block]
+    quiet: list[Block]
+    disturbed: list[Block]
 
 
 def interleave(sides: dict[Name, Side], shape: Shape, cores: Cores, what: str) -> Blocks:
-    """Raises what starting a side or the load program raises."""
+    """Whole rounds of A B B A. Raises what starting a side or the load program raises."""
     blocks = Blocks([], [])
     turns = order()
-    while not _enough(blocks.used, shape):
+    while not _enough(blocks, shape):
         for _ in range(4):
             name = next(turns)
             block = run_block(name, sides[name], shape.stretch, cores)
-            while block.disturbed and len(blocks.repeated) < shape.repeats:
-                _tell(what, block, "again: ")
-                blocks.repeated.append(block)
-                block = run_block(name, sides[name], shape.stretch, cores)
             _tell(what, block)
-            blocks.used.append(block)
+            (blocks.disturbed if block.disturbed else blocks.quiet).append(block)
     return blocks
 
 
-def _enough(blocks: list[Block], shape: Shape) -> bool:
-    done = len(blocks) // 2
-    return done >= shape.blocks and (samples(blocks) >= shape.n or done >= shape.most_blocks)
+def _enough(blocks: Blocks, shape: Shape) -> bool:
+    if len(blocks.quiet) + len(blocks.disturbed) >= 2 * shape.most_blocks:
+        return True
+    ours = sum(block.side == "ours" for block in blocks.quiet)
+    fewest = min(ours, len(blocks.quiet) - ours)
+    return fewest >= shape.blocks and samples(blocks.quiet) >= shape.n
 
 
 def samples(blocks: list[Block]) -> int:
@@ -149,9 +142,9 @@ def _cpu(watched: list[tuple[str, subprocess.Popen[bytes]]]) -> dict[str, float]
     return found
 
 
-def _tell(what: str, block: Block, why: str = "") -> None:
+def _tell(what: str, block: Block) -> None:
     loaded = block.loaded
-    noise = f" {why}others={block.foreign:.0%} stolen={block.steal:.1%}" if block.disturbed else ""
+    noise = f" not counted: others={block.foreign:.0%} stolen={block.steal:.1%}" if block.disturbed else ""
     print(
         f"  {what:<10} {block.side:<6} p50={loaded.latency['p50']:.0f}µs p99={loaded.latency['p99']:.0f}µs "
         f"rate={loaded.rate:.0f}/s n={loaded.n} errors={loaded.errors}{noise}",

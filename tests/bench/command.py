@@ -16,7 +16,7 @@ from .emulator import NoEmulator
 from .loads import LoadFailed
 from .machines import Cores
 from .processes import DidNotStart
-from .results import BROKEN, Measured, Outcome, write
+from .results import BROKEN, RESTLESS, Measured, Outcome, write
 from .shapes import Plan
 from .verdicts import Goal, read_goals
 
@@ -68,12 +68,13 @@ def _measure(goal: Goal, plan: Plan, cores: Cores | None) -> Outcome:
     if cores is None:
         return Outcome(goal, None, "needs-two-cores")
     try:
-        return Outcome(goal, MEASURES[goal.id](plan, cores))
+        measured = MEASURES[goal.id](plan, cores)
     except NoEmulator as error:
         return Outcome(goal, None, str(error))
     except (DidNotStart, LoadFailed) as error:
         print(f"bench: {goal.id}: {error}", file=sys.stderr)
         return Outcome(goal, None, BROKEN)
+    return Outcome(goal, measured, "" if measured.quiet else RESTLESS)
 
 
 @contextlib.contextmanager

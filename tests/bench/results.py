@@ -1,6 +1,6 @@
 """What came of an id: figures with their intervals out of blocks, the printed line, and the file.
 
-A line says `disturbed=60%` when the machine was not quiet during so many of the blocks: then trust the ratios little.
+`not-run:machine-not-quiet`: not one block of a side counted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .verdicts import Goal, judge
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One set of interleaved blocks; `repeated` were disturbed and do not count."""
+    """One set of interleaved blocks; the `disturbed` ones do not count."""
 
     name: str
     blocks: list[Block]
-    repeated: list[Block] = field(default_factory=list)
+    disturbed: list[Block] = field(default_factory=list)
 
     @classmethod
     def of(cls, name: str, blocks: Blocks) -> Comparison:
         """What `interleave` gave."""
-        return cls(name, blocks.used, blocks.repeated)
+        return cls(name, blocks.quiet, blocks.disturbed)
 
     @property
     def n(self) -> int:
@@ -39,7 +39,7 @@ class Comparison:
     @property
     def errors(self) -> int:
         """Of both sides: an error of theirs would make the comparison void."""
-        return sum(block.loaded.errors for block in [*self.blocks, *self.repeated])
+        return sum(block.loaded.errors for block in [*self.blocks, *self.disturbed])
 
     def ratio(self, figure: Callable[[Block], float], seed: int) -> Ratio:
         """Ours over theirs, of the block medians of one figure."""
@@ -76,21 +76,22 @@ class Measured:
     comparisons: list[Comparison] = field(default_factory=list)
 
     @property
-    def disturbed(self) -> float:
-        """Share of the blocks that count although the machine had something else to do."""
-        blocks = [block for comparison in self.comparisons for block in comparison.blocks]
-        return sum(block.disturbed for block in blocks) / len(blocks) if blocks else 0.0
+    def quiet(self) -> bool:
+        """Whether every comparison has something that counts."""
+        return all(comparison.n for comparison in self.comparisons)
 
 
-DISTURBED = 0.25
-"""Share of disturbed blocks from which the line says so: a median bears less."""
 BROKEN = "side-broken"
 """A reason for not-run that is our failure, unlike a machine without a second core."""
 
 
+RESTLESS = "machine-not-quiet"
+"""Wait, or use `chrt -r 10`; the blocks are in the file all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One id, judged. Without `measured` it was not run, for `reason`."""
+    """One id, judged; with a `reason` it was not run, or nothing of it counts."""
 
     goal: Goal
     measured: Measured | None
@@ -99,7 +100,7 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """As printed."""
-        if self.measured is None:
+        if self.measured is None or self.reason:
             return f"not-run:{self.reason}"
         return judge(self.goal, values(self.measured.figures), self.measured.n)
 
@@ -110,11 +111,9 @@ class Outcome:
 
     def line(self) -> str:
         """`P4 p50_ratio=0.63 p99_ratio=0.46 errors=0 n=50000 goal=0.75 pass`"""
-        if self.measured is None:
+        if self.measured is None or self.reason:
             return f"{self.goal.id} n=0 goal={self.goal} {self.verdict}"
         shown = [f"{name}={_shown(value)}" for name, value in values(self.measured.figures).items()]
-        if self.measured.disturbed > DISTURBED:
-            shown.append(f"disturbed={self.measured.disturbed:.0%}")
         return " ".join([self.goal.id, *shown, f"n={self.measured.n}", f"goal={self.goal}", self.verdict])
 
     def to_json(self) -> dict[str, Any]:
@@ -140,7 +139,7 @@ class Outcome:
             comparison.name: {
                 "medians": comparison.medians(),
                 "blocks": [block.to_json() for block in comparison.blocks],
-                "repeated": [block.to_json() for block in comparison.repeated],
+                "disturbed": [block.to_json() for block in comparison.disturbed],
             }
             for comparison in self.measured.comparisons
         }

@@ -35,23 +35,28 @@ def responder(body=EVENT, status="200 OK"):
     return Side(start)
 
 
-def test_blocks_run_in_whole_rounds_until_there_are_enough_samples():
-    sides = {"ours": responder(), "theirs": responder()}
-    found = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=3, n=10**9), CORES, "test")
-    assert [block.side for block in found.used] == ["ours", "theirs", "theirs", "ours"] * 2
-    assert all(block.loaded.n > 0 and block.loaded.errors == 0 for block in found.used)
-    assert blocks.samples(found.used) > 0
-    assert not found.repeated
+def quiet(monkeypatch, *, always):
+    """The machine itself is the border here: one that is always quiet, or never."""
+    monkeypatch.setattr(machines, "NOISY", 2.0)
+    monkeypatch.setattr(machines, "STOLEN", 2.0 if always else -1.0)
 
 
-def test_a_disturbed_block_is_run_again_as_often_as_there_are_repeats(monkeypatch):
-    """The machine itself is the border here: one that is never quiet."""
-    monkeypatch.setattr(machines, "STOLEN", -1.0)
+def test_blocks_run_in_whole_rounds_until_there_are_enough(monkeypatch):
+    quiet(monkeypatch, always=True)
     sides = {"ours": responder(), "theirs": responder()}
-    found = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=1, n=0, repeats=2), CORES, "test")
-    assert [block.side for block in found.used] == ["ours", "theirs", "theirs", "ours"]
-    assert [block.side for block in found.repeated] == ["ours", "ours"]
-    assert all(block.disturbed for block in found.used)
+    enough = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=9, n=1), CORES, "test")
+    assert [block.side for block in enough.quiet] == ["ours", "theirs", "theirs", "ours"]
+    assert all(block.loaded.n > 0 and block.loaded.errors == 0 for block in enough.quiet)
+    never = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=3, n=10**9), CORES, "test")
+    assert [block.side for block in never.quiet] == ["ours", "theirs", "theirs", "ours"] * 2
+
+
+def test_disturbed_blocks_do_not_count_and_the_measurement_ends_all_the_same(monkeypatch):
+    quiet(monkeypatch, always=False)
+    sides = {"ours": responder(), "theirs": responder()}
+    found = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=2, n=1), CORES, "test")
+    assert not found.quiet
+    assert [block.side for block in found.disturbed] == ["ours", "theirs", "theirs", "ours"]
 
 
 def test_a_side_that_answers_something_else_ends_the_measurement():

@@ -8,7 +8,7 @@ from tests.bench import results
 from tests.bench.blocks import Block
 from tests.bench.loads import Loaded
 from tests.bench.ratios import Ratio
-from tests.bench.results import BROKEN, Comparison, Measured, Outcome
+from tests.bench.results import BROKEN, RESTLESS, Comparison, Measured, Outcome
 from tests.bench.verdicts import Goal, Limit
 
 GOAL = Goal(
@@ -80,23 +80,30 @@ def test_a_comparison_counts_the_side_with_fewer_samples_and_everybodys_errors()
 @pytest.mark.parametrize(
     ("foreign", "steal", "expected"),
     [
-        pytest.param(0.31, 0.0, " disturbed=50% ", id="others had the CPUs"),
-        pytest.param(0.0, 0.02, " disturbed=50% ", id="the hypervisor had them"),
-        pytest.param(0.05, 0.005, "", id="a little is nothing"),
+        pytest.param(0.31, 0.0, True, id="others had the CPUs"),
+        pytest.param(0.0, 0.02, True, id="the hypervisor had them"),
+        pytest.param(0.05, 0.005, False, id="a little is nothing"),
     ],
 )
-def test_a_line_says_when_the_machine_was_not_quiet(foreign, steal, expected):
-    blocks = [block("ours", 1.0), replace(block("theirs", 1.0), foreign=foreign, steal=steal)]
-    line = Outcome(GOAL, replace(measured(), comparisons=[Comparison("echo", blocks)])).line()
-    assert ("disturbed=" in line) == bool(expected)
-    assert expected in line
+def test_what_disturbs_a_block(foreign, steal, expected):
+    assert expected is replace(block("ours", 1.0), foreign=foreign, steal=steal).disturbed
 
 
-def test_blocks_that_were_run_again_do_not_count_but_their_errors_do():
+def test_disturbed_blocks_do_not_count_but_their_errors_do():
     comparison = Comparison("echo", [block("ours", 1.0), block("theirs", 2.0)], [block("ours", 50.0, errors=3)])
     assert comparison.n == 10
     assert comparison.errors == 3
     assert comparison.ratio(lambda one: one.loaded.latency["p50"], seed=1).value == 0.5
+
+
+def test_without_a_quiet_block_on_both_sides_nothing_counts():
+    quiet = Comparison("echo", [block("ours", 1.0), block("theirs", 2.0)])
+    restless = Comparison("sleep", [block("ours", 1.0)], [block("theirs", 2.0)])
+    assert replace(measured(), comparisons=[quiet]).quiet
+    assert not replace(measured(), comparisons=[quiet, restless]).quiet
+    outcome = Outcome(GOAL, replace(measured(), comparisons=[quiet, restless]), RESTLESS)
+    assert outcome.line() == "P4 n=0 goal=0.75 not-run:machine-not-quiet"
+    assert "sleep" in outcome.to_json()["comparisons"]
 
 
 def test_the_file_says_what_was_asked_what_was_found_and_every_block(tmp_path):

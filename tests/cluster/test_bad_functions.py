@@ -126,10 +126,11 @@ def test_a_zip_that_escapes_is_refused_and_a_better_one_heals_the_function(drive
     assert driver.invoke(name).json == 1
 
 
-def test_what_is_not_a_zip_is_refused(driver):
-    name = driver.apply(handler="app.run", code={"zipFile": "aGVsbG8="})
+@pytest.mark.parametrize(("text", "why"), [("aGVsbG8=", "Could not unzip uploaded file"), ("PK!", "not base64")])
+def test_what_is_not_a_zip_is_refused(driver, text, why):
+    name = driver.apply(handler="app.run", code={"zipFile": text})
     stalled = eventually(lambda: driver.condition(name, "Stalled"))
-    assert "Could not unzip uploaded file" in stalled["message"]
+    assert why in stalled["message"]
 
 
 def test_an_image_that_does_not_exist_is_named_in_the_error(driver):

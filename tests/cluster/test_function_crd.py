@@ -148,10 +148,6 @@ REFUSED = {
         changed(code={"inline": "x = 1", "zipFile": ZIP}),
         "Please do not provide other FunctionCode parameters when providing a ZipFile.",
     ),
-    "a zip archive that is not base64": (
-        changed(code={"zipFile": "PK!"}),
-        "spec.code.zipFile in body must be of type byte",
-    ),
     "no handler": (
         changed(handler=None),
         "Runtime and Handler are mandatory parameters for functions created with deployment packages.",

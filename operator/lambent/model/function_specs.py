@@ -48,7 +48,8 @@ class Code(Fields):
         Field(
             min_length=1,
             max_length=limits.INLINE_SOURCE_CHARS_MAX,
-            description="Source of a single handler file, saved as index.py (Python) or index.js (Node.js); the handler is then "
+            description="Source of a single handler file, saved as index.py (Python) or index.js "
+            "(Node.js); the handler is then "
             "index.<function>, as with CloudFormation's ZipFile property.",
         ),
     ] = None
@@ -57,6 +58,7 @@ class Code(Fields):
         Field(
             min_length=1,
             max_length=limits.ZIP_FILE_BASE64_CHARS_MAX,
+            # Not format byte: the API server takes that for URL-safe base64. core/packaging says what is wrong.
             description="A zip archive, base64. Kubernetes objects hold about 1 MB; apply with "
             "`kubectl apply --server-side` when the archive is over 256 KiB.",
         ),
