@@ -152,7 +152,7 @@ def values(figures: dict[str, Ratio | float]) -> dict[str, float]:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.0f}" if value == math.floor(value) and value != 1 else f"{value:.2f}"
+    return f"{value:.0f}" if value == math.floor(value) else f"{value:.3g}"
 
 
 def latency_ratios(comparison: Comparison, seed: int) -> dict[str, Ratio | float]:

@@ -37,7 +37,7 @@ def measured(p50=0.63, p99=0.46, errors=0, n=50_000):
         ),
         pytest.param(
             Outcome(GOAL, measured(p50=0.8)),
-            "P4 p50_ratio=0.80 p99_ratio=0.46 errors=0 n=50000 goal=0.75 fail",
+            "P4 p50_ratio=0.8 p99_ratio=0.46 errors=0 n=50000 goal=0.75 fail",
             id="fail",
         ),
         pytest.param(Outcome(GOAL, None, "needs-two-cores"), "P4 n=0 goal=0.75 not-run:needs-two-cores", id="not run"),

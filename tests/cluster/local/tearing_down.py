@@ -1,13 +1,14 @@
 """Stopping the node, and undoing what its processes leave behind.
 
-The order is the one that leaves nothing: pods while the kubelet can still end them, then the kubelet, the
-control plane (it drains for some seconds), the containers that are left, containerd, and at last what the
+The order is the one that leaves nothing: who makes pods, pods while the kubelet can still end them, the kubelet,
+the control plane (it drains for some seconds), the containers that are left, containerd, and at last what the
 kernel keeps: mounts, cgroups, tables, the bridge. Each step works on whatever it finds, so a `down` that
 was interrupted, or one after a reboot, ends in the same place.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,8 +22,9 @@ from . import archives, binaries, network, processes
 from .state import State
 from .talking import Failed, attempt, say, step
 
+MAKERS = ("kube-controller-manager", "kube-scheduler")  # who would replace the pods that are being ended
 FIRST = ("volumes", "coredns", "kubelet", "kube-proxy")
-CONTROL_PLANE = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
+CONTROL_PLANE = ("kube-apiserver", "etcd")
 PATIENCE = {"kube-apiserver": 20.0}
 POD_SECONDS = 15.0
 CGROUPS = Path("/sys/fs/cgroup")
@@ -37,11 +39,10 @@ def down(state: State) -> None:
         return
     run = state.node / "run"
     with step("stopping the node"):
+        stop(run, MAKERS)
         if processes.running(run, "kube-apiserver") and processes.running(run, "kubelet"):
             end_pods(state)
-        for name in (*FIRST, *CONTROL_PLANE):
-            if processes.stop(run, name, patience=PATIENCE.get(name, 10.0)) == "killed":
-                say(f"{name} did not end when asked and was killed")
+        stop(run, (*FIRST, *CONTROL_PLANE))
         end_containers(state)
         processes.stop(run, "containerd", patience=10.0)
         end_shims(state)
@@ -51,6 +52,13 @@ def down(state: State) -> None:
         remove_links(state)
         shutil.rmtree(state.logs / "pods", ignore_errors=True)
         shutil.rmtree(state.node)
+
+
+def stop(run: Path, names: tuple[str, ...]) -> None:
+    """End processes in this order, each with its own patience."""
+    for name in names:
+        if processes.stop(run, name, patience=PATIENCE.get(name, 10.0)) == "killed":
+            say(f"{name} did not end when asked and was killed")
 
 
 def end_pods(state: State) -> None:
@@ -137,11 +145,30 @@ def remove_cgroups() -> None:
                 os.rmdir(folder)
 
 
+def sandboxes(result: str) -> list[str]:
+    """The network namespaces that a result of the CNI speaks of: paths, `/var/run/netns/cni-…`."""
+    with suppress(ValueError, AttributeError):
+        interfaces = (json.loads(result).get("result") or {}).get("interfaces") or []
+        found = {interface.get("sandbox", "") for interface in interfaces}
+        return sorted(path for path in found if Path(path).name.startswith("cni-"))
+    return []
+
+
+def remove_namespaces(result: str) -> None:
+    """Remove the network namespaces of a pod whose sandbox could not be ended in order; its veth goes with it."""
+    for path in sandboxes(result):
+        if Path(path).exists():
+            attempt("umount", path)
+            with suppress(OSError):
+                Path(path).unlink()
+
+
 def remove_links(state: State) -> None:
     """Remove the kubelet's links to this node's pod logs, and the CNI's results of this node's network."""
     for result in CNI_RESULTS.glob(f"{network.NETWORK}-*"):
         sandbox = result.name.removeprefix(f"{network.NETWORK}-").partition("-")[0]
         for each in CNI_RESULTS.glob(f"*-{sandbox}-*"):  # its loopback device has one of its own
+            remove_namespaces(each.read_text())
             each.unlink()
     if CONTAINER_LOGS.is_dir():
         for link in CONTAINER_LOGS.iterdir():
