@@ -13,5 +13,6 @@
 `frozen/`      comparators that must never become faster or slower: a raw proxy, a stub of an agent
 `functions/`   handlers; the same files for both sides
 
-No figure is asserted anywhere but in `goals.toml`; no sample is dropped except the warm-up that every block has.
+No figure is asserted anywhere but in `goals.toml`. No sample is dropped but the warm-up of every block and whole blocks in
+which the machine did something else; what a block measured never decides whether it counts.
 """

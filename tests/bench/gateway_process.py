@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -159,6 +160,8 @@ async def serve(settings: dict[str, Any]) -> None:
     )
     gateway = Gateway(told, outside)
     await gateway.start()
+    gc.collect()
+    gc.freeze()  # as `lambent.gateway.process` does
     try:
         async with asyncio.timeout(30):
             while not _all_ready(gateway, len(settings["agents"])):

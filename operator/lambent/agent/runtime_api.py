@@ -122,8 +122,9 @@ class RuntimeApi:
             poster.answer(_error(400, "InvalidFunctionResponseMode", "Invalid function response mode"))
             return
         self.state = after
-        poster.send(_TOO_LARGE if post.too_large else _ACCEPTED)
+        # The caller first: the runtime, once woken, may take the core from us.
         self._listener.runtime_answered(post)
+        poster.send(_TOO_LARGE if post.too_large else _ACCEPTED)
         poster.release()
 
     def post_init_error(self, poster: "RuntimeConnection", request: Request) -> None:
