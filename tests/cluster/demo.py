@@ -18,6 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from local.state import find
 from releases import ROOT, Cluster, Failed, Release, cluster_and_images, run_text, step
 
 NAMESPACE, SYSTEM = "lambent-demo", "lambent-demo-system"
@@ -145,8 +146,7 @@ def forwarded(release: Release) -> str:
 
 def clean() -> None:
     """End the port-forward; on a cluster that was given, remove the release and its namespaces."""
-    state = Path(os.environ.get("LAMBENT_STATE") or Path.home() / ".cache/lambent")
-    record = state / "port-forward.json"
+    record = find(os.environ).root / "port-forward.json"
     if record.exists():
         pid = json.loads(record.read_text())["pid"]
         with contextlib.suppress(OSError):

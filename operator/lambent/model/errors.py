@@ -9,7 +9,6 @@ LambentError
 │   ├── UnknownOperation             404 UnknownOperationException
 │   ├── ResourceConflict             409 ResourceConflictException
 │   ├── RequestEntityTooLarge        413 RequestEntityTooLargeException
-│   ├── UnsupportedMediaType         415 UnsupportedMediaTypeException
 │   ├── TooManyRequests              429 TooManyRequestsException
 │   └── ServiceFailed                500 ServiceException
 ├── InvalidCode                      the package itself is wrong: only a person can help (stalled)
@@ -79,12 +78,6 @@ class RequestEntityTooLarge(LambdaError):
     """The request body is over the invocation type's limit."""
 
     code, status, fault = "RequestEntityTooLargeException", 413, None
-
-
-class UnsupportedMediaType(LambdaError):
-    """The content type of the request body is not JSON."""
-
-    code, status, fault = "UnsupportedMediaTypeException", 415, "User"
 
 
 class TooManyRequests(LambdaError):

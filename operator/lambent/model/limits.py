@@ -24,8 +24,4 @@ ZIP_FILE_BASE64_CHARS_MAX = 1_400_000
 """etcd refuses an object over 1.5 MiB; what is larger goes through the code store."""
 
 REQUEST_BYTES_MAX = 6_291_456
-RESPONSE_BYTES_MAX = 6_291_556
 CLIENT_CONTEXT_BASE64_CHARS_MAX = 3583
-LOG_TAIL_BYTES = 4096
-
-INIT_TIMEOUT_MS = 10_000

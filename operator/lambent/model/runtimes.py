@@ -14,7 +14,6 @@ class Runtime:
     """`python`, `nodejs`, `provided` …: the folder under runtime-images/."""
     inline_file: str | None
     """File name that `code.inline` becomes, as CloudFormation's ZipFile does; None where Lambda has none."""
-    handler_required: bool = True
 
 
 CATALOGUE: dict[str, Runtime] = {
