@@ -91,6 +91,14 @@ def variables(**values):
     return changed(environment={"variables": values})
 
 
+def variables_from(*sources, **values):
+    return changed(environment={"valueFrom": list(sources), "variables": values})
+
+
+SECRET = {"name": "PASSWORD", "secretKeyRef": {"name": "database", "key": "password"}}
+CONFIG = {"name": "MODE", "configMapKeyRef": {"name": "settings", "key": "mode"}}
+IMAGE = {"packageType": "Image", "code": {"imageUri": "registry.example/app:1"}}
+
 ACCEPTED = {
     "the least that a function needs": SPEC,
     "a zip archive": changed(code={"zipFile": ZIP}, handler="app.main.handler"),
@@ -120,6 +128,25 @@ ACCEPTED = {
             "imagePullSecrets": ["registry"],
         }
     ),
+    "a container image": IMAGE,
+    "a container image by digest": IMAGE | {"code": {"imageUri": f"host:5000/team/app@sha256:{'0' * 64}"}},
+    "a container image that runs something else": IMAGE
+    | {"imageConfig": {"entryPoint": ["/run"], "command": ["a", "b"], "workingDirectory": "/srv"}},
+    "code from an address": changed(code={"url": "https://example.com/code.zip?v=1", "sha256": "0" * 64}),
+    "code from a bucket": changed(code={"s3Bucket": "my-bucket", "s3Key": "a/b c.zip"}),
+    "a version of an object in a store of one's own": changed(
+        code={
+            "s3Bucket": "my-bucket",
+            "s3Key": "code.zip",
+            "s3ObjectVersion": "3",
+            "s3Endpoint": "https://store.example:9000",
+            "s3CredentialsSecretRef": {"name": "store"},
+            "sha256": "0" * 64,
+        }
+    ),
+    "code from a ConfigMap": changed(code={"configMapRef": {"name": "code"}}),
+    "code from one entry of a ConfigMap": changed(code={"configMapRef": {"name": "code", "key": "index.py"}}),
+    "a variable from a Secret beside one from a ConfigMap": variables_from(SECRET, CONFIG),
 }
 
 AT = "1 validation error detected: Value at"
@@ -165,10 +192,67 @@ REFUSED = {
         changed(handler="app.handler"),
         "the handler must be index.<function>",
     ),
-    "a container image": (
-        {"packageType": "Image", "code": {"imageUri": "registry.example/app:1"}},
-        "packageType Image arrives with a later release of Lambent",
+    "a container image without its address": (
+        changed(packageType="Image", runtime=None, handler=None),
+        "Please provide ImageUri when creating a function with packageType Image.",
     ),
+    "a container image with a runtime": (
+        IMAGE | {"runtime": "python3.11"},
+        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
+    ),
+    "an image configuration without an image": (
+        changed(imageConfig={"command": ["a"]}),
+        "Please don't provide ImageConfig when creating a function with packageType Zip.",
+    ),
+    "an image with a space in its address": (
+        IMAGE | {"code": {"imageUri": "a b"}},
+        "spec.code.imageUri in body should",
+    ),
+    "a relative working directory": (
+        IMAGE | {"imageConfig": {"workingDirectory": "srv"}},
+        "spec.imageConfig.workingDirectory in body should match",
+    ),
+    "an address without a digest": (changed(code={"url": "https://example.com/c.zip"}), "code.url needs code.sha256"),
+    "an address of a file": (
+        changed(code={"url": "file:///etc/passwd", "sha256": "0" * 64}),
+        "spec.code.url in body should match",
+    ),
+    "an address with a user in it": (
+        changed(code={"url": "https://u:p@example.com/c.zip", "sha256": "0" * 64}),
+        "spec.code.url in body should match",
+    ),
+    "a digest in upper case": (
+        changed(code={"url": "https://example.com/c.zip", "sha256": "A" * 64}),
+        "spec.code.sha256 in body should match",
+    ),
+    "a digest of code that is at hand": (
+        changed(code={"inline": "x", "sha256": "0" * 64}),
+        "sha256 goes with url or s3Bucket",
+    ),
+    "a bucket without a key": (changed(code={"s3Bucket": "my-bucket"}), "s3Bucket and s3Key belong together"),
+    "a key without a bucket": (changed(code={"s3Key": "code.zip"}), "Please provide a source for function code."),
+    "an endpoint without a bucket": (
+        changed(code={"inline": "x", "s3Endpoint": "https://example.com"}),
+        "s3ObjectVersion, s3Endpoint and s3CredentialsSecretRef need s3Bucket and s3Key",
+    ),
+    "a ConfigMap without a name": (changed(code={"configMapRef": {}}), "spec.code.configMapRef.name: Required value"),
+    "a variable from nowhere": (
+        variables_from({"name": "MODE"}),
+        "give exactly one of secretKeyRef and configMapKeyRef",
+    ),
+    "a variable from two places": (
+        variables_from(SECRET | {"configMapKeyRef": {"name": "c", "key": "k"}}),
+        "give exactly one of secretKeyRef and configMapKeyRef",
+    ),
+    "a variable said and referred to": (
+        variables_from(SECRET, PASSWORD="x"),
+        "a variable stands in variables or in valueFrom, not in both",
+    ),
+    "a reserved variable from a Secret": (
+        variables_from(SECRET | {"name": "AWS_REGION"}),
+        f"{env.RESERVED_REFUSED}AWS_REGION",
+    ),
+    "a variable referred to twice": (variables_from(SECRET, SECRET), "Duplicate value"),
     "a container image in a Zip function": (
         changed(code={"imageUri": "registry.example/app:1"}),
         "Please do not provide ImageUri when creating a function with packageType Zip.",
@@ -225,8 +309,12 @@ def test_the_api_server_accepts_the_definition_as_it_is_committed(api, kubeconfi
 
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED)
 def test_accepts(functions, namespace, spec):
-    """What Lambda accepts is accepted."""
-    assert dry_run(functions, namespace, spec)["spec"].items() >= {"packageType": "Zip"}.items()
+    """What Lambda accepts is accepted, and nothing of it is dropped."""
+    stored = dry_run(functions, namespace, spec)["spec"]
+    assert stored["packageType"] == spec.get("packageType", "Zip")
+    assert {name: stored[name] for name in spec} == spec | {
+        "placement": stored["placement"] for _ in [0] if "placement" in spec
+    }
 
 
 @pytest.mark.parametrize(("spec", "words"), REFUSED.values(), ids=REFUSED)
@@ -275,6 +363,25 @@ def test_a_function_name_never_changes(functions, namespace, before, after):
         assert "functionName is immutable" in json.loads(refused.value.body)["message"]
         created["spec"] = SPEC | before | {"memorySize": 256}
         functions.replace_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, created)
+    finally:
+        functions.delete_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
+
+
+def test_a_package_type_never_changes(functions, namespace):
+    """As in Lambda: another package type is another function."""
+    body = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "Function",
+        "metadata": {"generateName": "packaged-"},
+        "spec": SPEC,
+    }
+    created = functions.create_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, body)
+    name = created["metadata"]["name"]
+    try:
+        created["spec"] = IMAGE
+        with pytest.raises(client.ApiException) as refused:
+            functions.replace_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, created)
+        assert "packageType is immutable" in json.loads(refused.value.body)["message"]
     finally:
         functions.delete_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
 

@@ -13,18 +13,19 @@ from lambent.core.plan import (
     PlanState,
     RecordEvent,
     RetirePods,
-    StoreCode,
+    ObtainCode,
     TellNotNarrowed,
     WriteStatus,
     plan,
 )
-from lambent.core.readiness import Problem, StoredCode
+from lambent.core.readiness import Problem, ResolvedImage, StoredCode
+from lambent.core.references import Reference
 from lambent.core.scaling import Report, ScalingSettings, ScalingState
 from lambent.model.conditions import Reason
 from lambent.model.environments import Demand, EnvironmentPod, IdleEnvironment, Key
 from lambent.model.functions import FunctionObject
 
-INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings())
+INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings(), "registry/agent:1")
 STORED = StoredCode("ab" * 32, "q6ur", 142)
 AWAY = Problem(Reason.CODE_STORE_UNAVAILABLE, "away")
 BROKEN = Problem(Reason.INVALID_CODE, "not a zip archive")
@@ -45,7 +46,7 @@ def function(status=None, deleting=False, generation=1, **spec):
 
 
 def seen(of=None, **fields):
-    fields = {"code": STORED, "pods": (), "reports": (), "older": None, "refusal": None, **fields}
+    fields = {"code": STORED, "pods": (), "reports": (), "older": None, "refusal": None, "versions": {}, **fields}
     return Observation(
         function=of or function(),
         account="123456789012",
@@ -83,7 +84,7 @@ def kinds(actions):
 
 
 PLANS = {
-    "code nobody looked at is stored first": (seen(code=None), ["StoreCode"]),
+    "code nobody looked at is stored first": (seen(code=None), ["ObtainCode"]),
     "a new function gets its status and is told of": (seen(), ["WriteStatus", "RecordEvent"]),
     "a quiet function gets nothing": (seen(function(READY)), []),
     "a request gets an environment": (seen(function(READY), reports=waits(1)), ["CreatePods"]),
@@ -182,10 +183,96 @@ def test_samples_wait_their_turn_and_wake_the_loop():
 
 def test_store_code_is_never_mixed_with_anything_else():
     """Everything else depends on its outcome."""
-    assert decided(seen(code=None, reports=waits(9), pods=(pod("p"),))) == (StoreCode(),)
+    assert decided(seen(code=None, reports=waits(9), pods=(pod("p"),))) == (ObtainCode(),)
 
 
 def test_deleting_takes_everything_that_is_not_going_already():
     """Busy or not: the agent lets a request in flight finish."""
     leaving = seen(function(READY, deleting=True), pods=(pod("p"), pod("q", running=False)))
     assert decided(leaving) == (DeletePods(("p", "q")),)
+
+
+SECRET = Reference("Secret", "s")
+REFERRING = {"environment": {"valueFrom": [{"name": "KEY", "secretKeyRef": {"name": "s", "key": "k"}}]}}
+
+
+def condition(status, kind):
+    return next((one for one in status.conditions if one.type == kind), None)
+
+
+def test_a_missing_secret_is_waited_for():
+    """Not stalled: it is picked up when it appears; no environment is made that the kubelet could not start."""
+    actions = decided(seen(function(**REFERRING), reports=waits(1)))
+    status = status_written(actions)
+    assert condition(status, "Ready").reason == "ReferenceNotFound"
+    assert "Secret s" in condition(status, "Ready").message
+    assert condition(status, "Stalled") is None
+    assert not any(isinstance(action, CreatePods) for action in actions)
+    assert (
+        condition(status_written(decided(seen(function(**REFERRING), versions={SECRET: "7"}))), "Ready").status
+        == "True"
+    )
+
+
+def test_a_changed_secret_brings_new_environments_and_nothing_new_to_publish():
+    """The resource version is part of an environment's identity, not of the publish's."""
+    before, after = (
+        status_written(decided(seen(function(**REFERRING), versions={SECRET: version}))) for version in ("7", "8")
+    )
+    assert before.pod_revision != after.pod_revision
+    assert before.revision == after.revision
+
+
+IMAGE = ResolvedImage("registry/app@sha256:" + "cd" * 32, "cd" * 32, 7, ("/entry",), ("app.handler",), "/srv")
+IMAGE_SPEC = {"packageType": "Image", "code": {"imageUri": "registry/app:1"}, "runtime": None, "handler": None}
+PROGRAMS = {
+    "the image's own": ({}, ("/entry", "app.handler"), "/srv"),
+    "another ENTRYPOINT": ({"entryPoint": ["/other"]}, ("/other", "app.handler"), "/srv"),
+    "another CMD": ({"command": ["b.handler"]}, ("/entry", "b.handler"), "/srv"),
+    "another directory": ({"workingDirectory": "/w"}, ("/entry", "app.handler"), "/w"),
+    "everything": ({"entryPoint": ["/o"], "command": [], "workingDirectory": "/"}, ("/o", "app.handler"), "/"),
+}
+
+
+@pytest.mark.parametrize("row", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_a_container_image_runs(row):
+    """Each part by imageConfig, else as the registry showed it."""
+    config, arguments, directory = row
+    of = function(**IMAGE_SPEC, **({"imageConfig": config} if config else {}))
+    status = status_written(decided(seen(of, code=IMAGE)))
+    reports = waits(1, Key("u", "latest", status.pod_revision))
+    [created] = [one for one in decided(seen(of, code=IMAGE, reports=reports)) if isinstance(one, CreatePods)]
+    assert created.facts.image == IMAGE.resolved_uri
+    assert (created.facts.program.arguments, created.facts.program.directory) == (arguments, directory)
+
+
+def test_the_status_of_an_image_tells_what_runs():
+    """The digest as Lambda spells it, and the repository with it."""
+    status = status_written(decided(seen(function(**IMAGE_SPEC), code=IMAGE)))
+    assert status.code_sha256 == "cd" * 32
+    assert status.image.resolved_uri == IMAGE.resolved_uri
+    assert status.image.entry_point == ["/entry"]
+
+
+def test_an_image_that_says_nothing_to_run_is_stalled():
+    """Lambda's Runtime.InvalidEntrypoint, but before any environment is made."""
+    bare = ResolvedImage(IMAGE.resolved_uri, IMAGE.digest_hex, 7)
+    status = status_written(decided(seen(function(**IMAGE_SPEC), code=bare)))
+    assert condition(status, "Stalled").reason == "InvalidImage"
+    given = function(**IMAGE_SPEC, imageConfig={"entryPoint": ["/run"]})
+    assert condition(status_written(decided(seen(given, code=bare))), "Ready").status == "True"
+
+
+@pytest.mark.parametrize("reason", [Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE])
+def test_what_may_come_back_is_no_reason_to_stall(reason):
+    """Somebody else's server is away: told, tried again."""
+    status = status_written(decided(seen(code=Problem(reason, "away"))))
+    assert condition(status, "Ready").reason == reason
+    assert condition(status, "Reconciling").status == "True"
+    assert condition(status, "Stalled") is None
+
+
+def test_the_source_of_the_code_is_remembered():
+    """So that a restarted controller fetches nothing again."""
+    stored = StoredCode("ab" * 32, "q6ur", 142, "feed" * 4)
+    assert status_written(decided(seen(code=stored))).code_source == "feed" * 4

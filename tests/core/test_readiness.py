@@ -265,7 +265,7 @@ PROBLEMS = {
         Reason.DUPLICATE_FUNCTION_NAME,
         "Function already exist: F (it is the older object older",
     ),
-    "an image": ({"packageType": "Image"}, None, Reason.PACKAGE_TYPE_NOT_SUPPORTED, "it is coming"),
+    "an image without its address": ({"packageType": "Image"}, None, Reason.INVALID_SPEC, "Please provide ImageUri"),
     "no runtime": (
         {"runtime": None},
         None,
@@ -306,7 +306,7 @@ PROBLEMS = {
 def test_what_can_never_work_is_said_in_lambdas_words(row):
     """And without the values, which may be secrets."""
     spec, older, reason, words = row
-    problem = find_problem(function(**spec), RUNTIMES, older)
+    problem = find_problem(function(**spec), RUNTIMES, "agent:1", older)
     assert (problem and problem.reason) == reason
     assert problem is None or words in problem.message
     assert problem is None or "s3cr3t" not in problem.message
@@ -315,5 +315,5 @@ def test_what_can_never_work_is_said_in_lambdas_words(row):
 def test_the_environment_may_have_four_kilobytes_exactly():
     """Measured as compact JSON, as admission does."""
     room = 4096 - len('{"AB":""}')
-    assert find_problem(function(environment={"variables": {"AB": "x" * room}}), RUNTIMES, None) is None
-    assert find_problem(function(environment={"variables": {"AB": "x" * (room + 1)}}), RUNTIMES, None) is not None
+    assert find_problem(function(environment={"variables": {"AB": "x" * room}}), RUNTIMES, "", None) is None
+    assert find_problem(function(environment={"variables": {"AB": "x" * (room + 1)}}), RUNTIMES, "", None) is not None

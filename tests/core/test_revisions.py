@@ -2,10 +2,12 @@
 
 import pytest
 
-from lambent.core.revisions import pod_revision, revision
+from lambent.core.references import Reference
+from lambent.core.revisions import Shape, pod_revision, revision
 from lambent.model.functions import FunctionSpec
 
 CODE = "ab" * 32
+SECRET = {"name": "PASSWORD", "secretKeyRef": {"name": "s", "key": "k"}}
 BASE = {"runtime": "python3.11", "handler": "index.handler", "code": {"inline": "x"}}
 
 
@@ -23,6 +25,12 @@ PUBLISHES = {
     "a larger /tmp": {"ephemeralStorage": {"size": 1024}},
     "another architecture": {"architectures": ["arm64"]},
     "a role": {"role": "reader"},
+    "a variable from a Secret": {"environment": {"valueFrom": [SECRET]}},
+    "a variable from another key": {
+        "environment": {"valueFrom": [{**SECRET, "secretKeyRef": {"name": "s", "key": "l"}}]}
+    },
+    "another ENTRYPOINT": {"imageConfig": {"entryPoint": ["/a"]}},
+    "another CMD": {"imageConfig": {"command": ["/a"]}},
 }
 SAME = {
     "a description": {"description": "alone publishes nothing"},
@@ -76,21 +84,49 @@ def test_the_order_of_variables_means_nothing():
     assert revision(one, CODE) == revision(other, CODE)
 
 
+def test_the_order_of_references_means_nothing():
+    """valueFrom is a map by name."""
+    other = {"name": "OTHER", "configMapKeyRef": {"name": "c", "key": "k"}}
+    one, two = ({"environment": {"valueFrom": order}} for order in ([SECRET, other], [other, SECRET]))
+    assert revision(spec(**one), CODE) == revision(spec(**two), CODE)
+
+
+ONE = Shape("image:1")
+REFERS = {"environment": {"valueFrom": [SECRET]}}
 PODS = {
-    "another image": ("r", "latest", "image:2", {}),
-    "another version": ("r", "3", "image:1", {}),
-    "another revision": ("s", "latest", "image:1", {}),
-    "placement": ("r", "latest", "image:1", {"placement": {"nodeSelector": {"disk": "ssd"}}}),
+    "another image": ("r", "latest", Shape("image:2"), {}),
+    "another agent": ("r", "latest", Shape("image:1", "agent:2"), {}),
+    "another version": ("r", "3", ONE, {}),
+    "another revision": ("s", "latest", ONE, {}),
+    "placement": ("r", "latest", ONE, {"placement": {"nodeSelector": {"disk": "ssd"}}}),
+    "a Secret in some state": ("r", "latest", Shape("image:1", versions={Reference("Secret", "s"): "1"}), REFERS),
+    "the Secret in another": ("r", "latest", Shape("image:1", versions={Reference("Secret", "s"): "2"}), REFERS),
 }
+
+
+def test_every_pod_revision_is_its_own():
+    """A changed Secret brings new environments."""
+    assert len({pod_revision(*row[:3], spec(**row[3])) for row in PODS.values()}) == len(PODS)
+
+
+def test_objects_that_are_not_referred_to_change_nothing():
+    """The shape may know more than the function asks for."""
+    shape = Shape("image:1", versions={Reference("Secret", "other"): "1"})
+    assert pod_revision("r", "latest", shape, spec()) == pod_revision("r", "latest", ONE, spec())
+
+
+def test_pod_revisions_are_the_same_in_every_release():
+    """A new release must not restart every environment; who changes this changes it knowingly."""
+    assert pod_revision("r", "latest", ONE, spec()) == "c155b08386d8e844"
 
 
 @pytest.mark.parametrize("row", PODS.values(), ids=PODS.keys())
 def test_what_shapes_a_pod_makes_new_environments(row):
     """Without anything new to publish."""
-    assert pod_revision(*row[:3], spec(**row[3])) != pod_revision("r", "latest", "image:1", spec())
+    assert pod_revision(*row[:3], spec(**row[3])) != pod_revision("r", "latest", ONE, spec())
 
 
 def test_an_empty_placement_is_none():
     """Saying nothing in many words changes nothing."""
     empty = spec(placement={"tolerations": [], "nodeSelector": {}})
-    assert pod_revision("r", "latest", "i", empty) == pod_revision("r", "latest", "i", spec())
+    assert pod_revision("r", "latest", ONE, empty) == pod_revision("r", "latest", ONE, spec())

@@ -19,6 +19,7 @@ from lambent.adapters.kube.events import EventRecorder, Happening, Regarding
 from lambent.adapters.kube.resources import FUNCTIONS, PODS
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
+from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import Malformed, Store
 from lambent.core.plan import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
@@ -60,6 +61,7 @@ class Tools:
     gateways: Gateways
     board: DemandBoard
     store: Store
+    references: ReferenceBoard
     recorder: EventRecorder
     metrics: ControllerMetrics
     workload: WorkloadSettings

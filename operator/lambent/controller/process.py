@@ -29,6 +29,7 @@ from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
+from lambent.controller.referring import ReferenceBoard
 from lambent.controller.settings import ControllerSettings
 from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
@@ -110,7 +111,8 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         recorder = EventRecorder(client, names.FIELD_MANAGER_CONTROLLER, settings.pod_name)
         shelf = CodeShelf(CodeStoreClient(settings.codestore_url, session), keys.url)
         workload = await _workload(settings.workload, client)
-        tools = Tools(client, gateways, board, store, recorder, metrics, workload, keys.agent)
+        references = ReferenceBoard(queue.add)
+        tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
         reconciler = Reconciler(tools, shelf, settings.installation)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)

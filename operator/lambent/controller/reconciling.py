@@ -28,7 +28,7 @@ from lambent.core.plan import (
     PlanState,
     RecordEvent,
     RetirePods,
-    StoreCode,
+    ObtainCode,
     TellNotNarrowed,
     WriteStatus,
 )
@@ -39,6 +39,7 @@ from lambent.model.functions import FunctionObject
 
 log = logging.getLogger(__name__)
 
+_RETRIED = (Reason.CODE_STORE_UNAVAILABLE, Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
 RETIRE_AGAIN_SECONDS = 5.0
 _LONG_AGO = 1e9
 
@@ -92,26 +93,28 @@ class Reconciler:
         memory = self._memories.setdefault(uid, _Memory())
         seen = self._observe(function, account, memory)
         decided = planning.plan(seen, self._installation, memory.state)
-        if decided.actions == (StoreCode(),):
-            seen = replace(seen, code=await self._shelf.store(function))
+        if decided.actions == (ObtainCode(),):
+            seen = replace(seen, code=await self._shelf.obtain(function, seen.versions))
             decided = planning.plan(seen, self._installation, memory.state)
         memory.state = decided.state
         waits = [decided.look_again, await self._apply(function, decided, memory)]
         if isinstance(seen.code, StoredCode):
             starting = any(isinstance(action, CreatePods) for action in decided.actions)
             waits.append(self._look_after_code(function, starting=starting))
-        if isinstance(seen.code, Problem) and seen.code.reason == Reason.CODE_STORE_UNAVAILABLE:
+        if isinstance(seen.code, Problem) and seen.code.reason in _RETRIED:
             raise Unavailable(seen.code.message)  # said in the status; the queue tries again
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _observe(self, function: FunctionObject, account: str, memory: _Memory) -> Observation:
         store, board = self._tools.store, self._tools.board
+        versions = self._tools.references.versions(function)
         now = self._clock()
         return Observation(
             function=function,
             account=account,
             older=store.older(function),
-            code=self._shelf.lookup(function),
+            code=self._shelf.lookup(function, versions),
+            versions=versions,
             pods=store.pods(function.uid),
             reports=board.reports(function.uid),
             gateways_heard=board.heard(),
@@ -219,3 +222,4 @@ class Reconciler:
             await applying.delete_pods(self._tools, uid, [pod.name for pod in self._tools.store.pods(uid)])
         self._memories.pop(uid, None)
         self._shelf.forget(uid)
+        self._tools.references.forget(uid)

@@ -44,6 +44,7 @@ class ControllerSettings:
             installation=Installation(
                 region=read.text("LAMBENT_REGION", "us-east-1"),
                 runtimes=read.table("LAMBENT_RUNTIMES"),
+                agent_image=read.text("LAMBENT_AGENT_IMAGE", ""),
                 scaling=ScalingSettings(
                     idle=float(read.number("LAMBENT_IDLE_SECONDS", 300, at_least=1)),
                     max_pending=read.number("LAMBENT_MAX_PENDING", 50, at_least=1),
@@ -51,6 +52,7 @@ class ControllerSettings:
             ),
             workload=WorkloadSettings(
                 door_port=DOOR_PORT,
+                agent_image=read.text("LAMBENT_AGENT_IMAGE", ""),
                 pull_policy=read.choice("LAMBENT_RUNTIME_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
                 agent_allowance_mb=read.number("LAMBENT_AGENT_ALLOWANCE_MB", 64, at_least=0),
                 start_cpu_millicores=read.number("LAMBENT_START_CPU_MILLICORES", 1000, at_least=0),

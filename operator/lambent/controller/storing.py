@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lambent.core import packaging
-from lambent.core.readiness import Problem, StoredCode
+from lambent.core.readiness import Obtained, Problem, StoredCode
+from lambent.core.references import Versions
 from lambent.model.conditions import ConditionType, Reason
 from lambent.model.errors import InvalidCode, Unavailable
 from lambent.model.functions import Code, FunctionObject
@@ -43,7 +44,7 @@ class _Entry:
     generation: int
     code: Code
     runtime: str | None
-    outcome: StoredCode | Problem
+    outcome: Obtained | Problem
     checked: float
 
 
@@ -56,7 +57,7 @@ class CodeShelf:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
 
-    def lookup(self, function: FunctionObject) -> StoredCode | Problem | None:
+    def lookup(self, function: FunctionObject, _versions: Versions) -> Obtained | Problem | None:
         """What is known of the code of the current specification; None when it has to be stored first."""
         entry = self._entries.get(function.uid)
         if entry is None:
@@ -71,7 +72,7 @@ class CodeShelf:
         """The Function is gone."""
         self._entries.pop(uid, None)
 
-    async def store(self, function: FunctionObject) -> StoredCode | Problem:
+    async def obtain(self, function: FunctionObject, _versions: Versions) -> Obtained | Problem:
         """Package the code and see that the store has it. What could not be reached is tried again next time."""
         try:
             package = await asyncio.to_thread(packaging.package, function.spec.code, function.spec.runtime or "")
@@ -114,7 +115,7 @@ class CodeShelf:
             log.warning("code of %s/%s not checked: %s", function.namespace, function.name, error)
             entry.checked -= _period(function.uid) - RECHECK_WHEN_STARTING_SECONDS
 
-    def _remember(self, function: FunctionObject, outcome: StoredCode | Problem) -> StoredCode | Problem:
+    def _remember(self, function: FunctionObject, outcome: Obtained | Problem) -> Obtained | Problem:
         self._entries[function.uid] = _Entry(
             function.generation, function.spec.code, function.spec.runtime, outcome, self._clock()
         )

@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambent.core import narrowing, readiness, revisions, scaling, validity
+from lambent.core import narrowing, readiness, references, revisions, scaling, validity
 from lambent.core.narrowing import Narrowing, NarrowingState
-from lambent.core.readiness import Findings, Problem, Revisions, StoredCode
+from lambent.core.readiness import Findings, Obtained, Problem, ResolvedImage, Revisions
+from lambent.core.references import Versions
 from lambent.core.scaling import Report, ScalingSettings, ScalingState, Snapshot
-from lambent.core.workload import EnvironmentFacts
+from lambent.core.workload import EnvironmentFacts, Program
 from lambent.model import names
 from lambent.model.arns import function_arn
 from lambent.model.conditions import ConditionType, Reason
 from lambent.model.environments import EnvironmentPod, Key
-from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
+from lambent.model.functions import ConditionStatus, FunctionObject, FunctionSpec, FunctionStatus, ImageConfig
 
 
 @dataclass(frozen=True, slots=True)
-class StoreCode:
-    """Package the code and see that the code store has it; everything else waits for the outcome."""
+class ObtainCode:
+    """Fetch and package the code and see that the code store has it, or resolve the image; all else waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,14 @@ class RecordEvent:
     note: str
 
 
-Action = StoreCode | CreatePods | RetirePods | DeletePods | NarrowPods | TellNotNarrowed | WriteStatus | RecordEvent
+NOTHING_TO_RUN = (
+    "The image has neither ENTRYPOINT nor CMD, and imageConfig gives none: there is nothing to run "
+    "(Runtime.InvalidEntrypoint)."
+)
+_FINAL = (Reason.INVALID_CODE, Reason.INVALID_IMAGE)
+"""Problems of the code that only a person can mend."""
+
+Action = ObtainCode | CreatePods | RetirePods | DeletePods | NarrowPods | TellNotNarrowed | WriteStatus | RecordEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,8 @@ class Installation:
     runtimes: Mapping[str, str]
     """Runtime identifier → image."""
     scaling: ScalingSettings
+    agent_image: str = ""
+    """What brings the agent into container images; empty: packageType Image is not offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +108,10 @@ class Observation:
     account: str
     older: str | None
     """Name of an older object in the namespace with the same function name."""
-    code: StoredCode | Problem | None
+    code: Obtained | Problem | None
     """What became of the code of the current specification; None when nobody looked yet."""
+    versions: Versions
+    """Secrets and ConfigMaps that the function refers to, as far as they exist."""
     pods: tuple[EnvironmentPod, ...]
     reports: tuple[Report, ...]
     gateways_heard: bool
@@ -135,12 +147,15 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
     function = seen.function
     if function.deleting:
         return _farewell(seen, state)
-    stalled = validity.find_problem(function, installation.runtimes, seen.older)
+    stalled = validity.find_problem(function, installation.runtimes, installation.agent_image, seen.older)
     if stalled is None and seen.code is None:
-        return Plan((StoreCode(),), state, None)
-    if stalled is None and isinstance(seen.code, Problem) and seen.code.reason == Reason.INVALID_CODE:
+        return Plan((ObtainCode(),), state, None)
+    if stalled is None and isinstance(seen.code, Problem) and seen.code.reason in _FINAL:
         stalled = seen.code
-    facts, identities = _identify(seen, installation, stalled)
+    if stalled is None and isinstance(seen.code, ResolvedImage) and not program_of(function.spec, seen.code).arguments:
+        stalled = Problem(Reason.INVALID_IMAGE, NOTHING_TO_RUN)
+    waiting = references.find_missing(function.spec, seen.versions)
+    facts, identities = _identify(seen, installation, stalled or waiting)
     current = facts.key if facts else _last_good(function)
     snapshot = Snapshot(
         now=seen.now,
@@ -156,6 +171,7 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
         arn=function_arn(installation.region, seen.account, function.function_name),
         stalled=stalled,
         code=seen.code,
+        waiting=waiting,
         revisions=identities,
         unhealthy=_unhealthy(seen, current, step.state),
         running=sum(_serves(pod) for pod in seen.pods),
@@ -174,17 +190,33 @@ def _farewell(seen: Observation, state: PlanState) -> Plan:
 
 
 def _identify(
-    seen: Observation, installation: Installation, stalled: Problem | None
+    seen: Observation, installation: Installation, problem: Problem | None
 ) -> tuple[EnvironmentFacts | None, Revisions | None]:
     """What environments of the present specification are; nothing while they cannot be."""
     spec, code = seen.function.spec, seen.code
-    if stalled is not None or not isinstance(code, StoredCode) or spec.runtime is None:
+    if problem is not None or code is None or isinstance(code, Problem):
         return None, None
-    image = installation.runtimes[spec.runtime]
-    revision = revisions.revision(spec, code.sha256_hex)
-    pod_revision = revisions.pod_revision(revision, names.VERSION_LATEST_LABEL, image, spec)
+    program: Program | None = None
+    if isinstance(code, ResolvedImage):
+        image, digest = code.resolved_uri, code.digest_hex
+        program = program_of(spec, code)
+    else:
+        assert spec.runtime is not None
+        image, digest = installation.runtimes[spec.runtime], code.sha256_hex
+    revision = revisions.revision(spec, digest)
+    shape = revisions.Shape(image, installation.agent_image if program else "", seen.versions)
+    pod_revision = revisions.pod_revision(revision, names.VERSION_LATEST_LABEL, shape, spec)
     key = Key(seen.function.uid, names.VERSION_LATEST_LABEL, pod_revision)
-    return EnvironmentFacts(key, image), Revisions(revision, pod_revision)
+    return EnvironmentFacts(key, image, program), Revisions(revision, pod_revision)
+
+
+def program_of(spec: FunctionSpec, image: ResolvedImage) -> Program:
+    """What runs in a container image: each part by imageConfig, else as the image says."""
+    wanted = spec.image_config or ImageConfig()
+    return Program(
+        arguments=(*(wanted.entry_point or image.entry_point), *(wanted.command or image.command)),
+        directory=wanted.working_directory or image.working_directory or "/",
+    )
 
 
 def _last_good(function: FunctionObject) -> Key | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from lambent.model.conditions import Condition, ConditionType, Reason
 from lambent.model.environments import EnvironmentPod, PodFailure
-from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
+from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus, ImageStatus
 
 MESSAGE_CHARS_MAX = 1024
 STATUS_EVERY_S = 10.0
@@ -23,6 +23,13 @@ STATUS_EVERY_S = 10.0
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
+_REFERENCE_REASONS = frozenset({"CreateContainerConfigError"})
+"""A Secret or ConfigMap, or a key of one, that is not there."""
+_RETRIED = {
+    Reason.CODE_STORE_UNAVAILABLE: "storing the deployment package",
+    Reason.CODE_UNAVAILABLE: "fetching the deployment package",
+    Reason.IMAGE_UNAVAILABLE: "asking the registry for the image",
+}
 _SCHEDULING_REASONS = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})
 
 
@@ -41,6 +48,26 @@ class StoredCode:
     sha256_hex: str
     sha256_base64: str
     size: int
+    source: str = ""
+    """`core.sources.identity` of where it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """A container image as its registry shows it."""
+
+    resolved_uri: str
+    """Repository and digest: `registry/repository@sha256:…`."""
+    digest_hex: str
+    size: int
+    """Bytes of its compressed layers."""
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = "/"
+    source: str = ""
+
+
+Obtained = StoredCode | ResolvedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +85,10 @@ class Findings:
     arn: str
     stalled: Problem | None = None
     """Only a person can help: the specification, or the code itself."""
-    code: StoredCode | Problem | None = None
+    code: Obtained | Problem | None = None
     """None when it was not looked at."""
+    waiting: Problem | None = None
+    """What has to appear before environments can be made; nothing is done about it here."""
     revisions: Revisions | None = None
     """Present when the code is stored and nothing is stalled."""
     unhealthy: Problem | None = None
@@ -73,7 +102,12 @@ def blockage(pods: Iterable[EnvironmentPod]) -> Problem | None:
     """What keeps environments from starting, as their pods show it; the gravest first."""
     failures = [pod.blocked for pod in pods if pod.blocked and not pod.running and not pod.deleting]
     problems = [_pod_problem(failure) for failure in failures]
-    order = (Reason.ENVIRONMENT_FAILED, Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE)
+    order = (
+        Reason.ENVIRONMENT_FAILED,
+        Reason.REFERENCE_NOT_FOUND,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.UNSCHEDULABLE,
+    )
     return min((problem for problem in problems if problem), key=lambda it: order.index(it.reason), default=None)
 
 
@@ -82,6 +116,8 @@ def _pod_problem(failure: PodFailure) -> Problem | None:
         return Problem(Reason.UNSCHEDULABLE, f"no node can take the environment: {failure.message}")
     if failure.reason in _IMAGE_REASONS:
         return Problem(Reason.IMAGE_PULL_FAILED, f"{failure.reason}: {failure.message}")
+    if failure.reason in _REFERENCE_REASONS:
+        return Problem(Reason.REFERENCE_NOT_FOUND, f"{failure.reason}: {failure.message}")
     if failure.exit_code == 0 or failure.out_of_memory:  # ended in order, or by what the function did
         return None
     ended = f" with exit code {failure.exit_code}" if failure.exit_code is not None else ""
@@ -112,17 +148,28 @@ def status_of(function: FunctionObject, findings: Findings, now: str) -> Functio
         "function_arn": findings.arn,
         "environments": findings.running,
     }
-    if isinstance(code, StoredCode) and revisions is not None:
+    if isinstance(code, Obtained) and revisions is not None:
         changed = revisions.revision != old.revision or old.last_modified is None
         fields |= {
-            "code_sha256": code.sha256_base64,
+            "code_sha256": code.sha256_base64 if isinstance(code, StoredCode) else code.digest_hex,
             "code_size": code.size,
+            "code_source": code.source or None,
+            "image": _image_status(code) if isinstance(code, ResolvedImage) else None,
             "revision": revisions.revision,
             "pod_revision": revisions.pod_revision,
             "last_modified": now if changed else old.last_modified,
         }
     conditions = _stamped(_conditions(findings), old.conditions, function.generation, now)
     return old.model_copy(update={**fields, "conditions": conditions})
+
+
+def _image_status(image: ResolvedImage) -> ImageStatus:
+    return ImageStatus(
+        resolved_uri=image.resolved_uri,
+        entry_point=list(image.entry_point),
+        command=list(image.command),
+        working_directory=image.working_directory,
+    )
 
 
 def malformed_status(old: FunctionStatus, generation: int, message: str, now: str) -> FunctionStatus:
@@ -165,13 +212,13 @@ def _unsampled(new: FunctionStatus, old: FunctionStatus) -> FunctionStatus:
 
 def _conditions(findings: Findings) -> list[Condition]:
     conditions = [_ready(findings)]
-    if conditions[0].reason == Reason.CODE_STORE_UNAVAILABLE:
+    if conditions[0].reason in _RETRIED:
         conditions.append(
-            Condition(ConditionType.RECONCILING, True, Reason.PROGRESSING, "storing the deployment package")
+            Condition(ConditionType.RECONCILING, True, Reason.PROGRESSING, _RETRIED[conditions[0].reason])
         )
     if findings.stalled is not None:
         conditions.append(Condition(ConditionType.STALLED, True, findings.stalled.reason, findings.stalled.message))
-    if isinstance(findings.code, StoredCode):
+    if isinstance(findings.code, Obtained):
         conditions.append(Condition(ConditionType.CODE_STORED, True, Reason.STORED))
     elif findings.code is not None:
         conditions.append(Condition(ConditionType.CODE_STORED, False, findings.code.reason, findings.code.message))
@@ -190,7 +237,7 @@ def _ready(findings: Findings) -> Condition:
     code_problem = findings.code if isinstance(findings.code, Problem) else None
     # what stands in the way of environments stands in the way of invocations unless some are there already
     unhealthy = findings.unhealthy if not findings.serving else None
-    problem = findings.stalled or code_problem or unhealthy
+    problem = findings.stalled or code_problem or findings.waiting or unhealthy
     if problem is None:
         return Condition(ConditionType.READY, True, Reason.AVAILABLE, "the function can be invoked")
     return Condition(ConditionType.READY, False, problem.reason, problem.message)

@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
+from lambent.core import references
+from lambent.core.references import Versions
 from lambent.model.functions import FunctionSpec
 
 DIGITS = 16
@@ -27,8 +30,15 @@ DIGITS = 16
 def revision(spec: FunctionSpec, code_sha256_hex: str) -> str:
     """16 hex digits over configuration and code. Equal for equal publishes, in every process and release."""
     environment = spec.environment.variables if spec.environment else {}
+    given: dict[str, Any] = {}  # absent where absent, so that what came later changes no older digest
+    if spec.environment and spec.environment.value_from:
+        sources = sorted(spec.environment.value_from, key=lambda source: source.name)
+        given["valueFrom"] = [source.model_dump(mode="json", by_alias=True, exclude_none=True) for source in sources]
+    if spec.image_config:
+        given["imageConfig"] = spec.image_config.model_dump(mode="json", by_alias=True, exclude_none=True)
     return _digest(
         {
+            **given,
             "architectures": spec.architectures,
             "codeSha256": code_sha256_hex,
             "environment": environment,
@@ -43,11 +53,27 @@ def revision(spec: FunctionSpec, code_sha256_hex: str) -> str:
     )
 
 
-def pod_revision(revision: str, version: str, image: str, spec: FunctionSpec) -> str:
-    """16 hex digits over revision, version label, runtime image and placement."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What shapes a pod beyond the specification."""
+
+    image: str
+    agent_image: str = ""
+    """With packageType Image: where the agent comes from."""
+    versions: Versions = field(default_factory=dict)
+    """Resource versions of what the function refers to: a changed Secret brings new environments."""
+
+
+def pod_revision(revision: str, version: str, shape: Shape, spec: FunctionSpec) -> str:
+    """16 hex digits over revision, version label, images, references and placement."""
     placement = spec.placement.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.placement else {}
-    shape = {name: value for name, value in placement.items() if value not in ({}, [])}
-    return _digest({"image": image, "placement": shape, "revision": revision, "version": version})
+    given: dict[str, Any] = {}
+    if shape.agent_image:
+        given["agentImage"] = shape.agent_image
+    if referred := references.identities(spec, shape.versions):
+        given["references"] = referred
+    placed = {name: value for name, value in placement.items() if value not in ({}, [])}
+    return _digest({**given, "image": shape.image, "placement": placed, "revision": revision, "version": version})
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Route:
     environment: dict[str, str] = field(hash=False, compare=False)
     """Never logged. Not compared: it is part of what `revision` digests."""
     code_sha256: str
-    """Hex."""
+    """Hex; empty when the code is the container image."""
     code_size: int
     version: str = names.LATEST
 
@@ -189,7 +189,7 @@ class RoutingTable:
     def _snapshot(self, function: FunctionObject) -> Route | None:
         """The route that this state of the object gives, None when its status does not (yet) describe it."""
         spec, status = function.spec, function.status
-        code = _hex_digest(status.code_sha256)
+        code = "" if spec.package_type == "Image" else _hex_digest(status.code_sha256)
         if (
             status.observed_generation != function.generation
             or not status.revision

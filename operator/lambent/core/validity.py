@@ -17,13 +17,13 @@ from lambent.model.conditions import Reason
 from lambent.model.functions import FunctionObject, FunctionSpec
 
 MANDATORY = "Runtime and Handler are mandatory parameters for functions created with deployment packages."
-IMAGE_COMING = (
-    "packageType Image is not supported by this version of Lambent yet; it is coming. Use packageType Zip with one "
-    "of the installed runtimes until then."
-)
+NO_IMAGES = "packageType Image is not offered by this installation: its chart value `agent.image` is empty."
+IMAGE_WITHOUT_URI = "Please provide ImageUri when creating a function with packageType Image."
 
 
-def find_problem(function: FunctionObject, runtimes: Iterable[str], older: str | None) -> Problem | None:
+def find_problem(
+    function: FunctionObject, runtimes: Iterable[str], agent_image: str, older: str | None
+) -> Problem | None:
     """What only a person can change about this function, or None. `older` is another object with its name."""
     spec = function.spec
     if older is not None:
@@ -32,7 +32,9 @@ def find_problem(function: FunctionObject, runtimes: Iterable[str], older: str |
             f"Function already exist: {function.function_name} (it is the older object {older} in this namespace)",
         )
     if spec.package_type == "Image":
-        return Problem(Reason.PACKAGE_TYPE_NOT_SUPPORTED, IMAGE_COMING)
+        if spec.code.image_uri is None:
+            return Problem(Reason.INVALID_SPEC, IMAGE_WITHOUT_URI)
+        return _environment_problem(spec) if agent_image else Problem(Reason.INVALID_IMAGE, NO_IMAGES)
     if not spec.runtime or not spec.handler:
         return Problem(Reason.INVALID_SPEC, MANDATORY)
     installed = sorted(runtimes)

@@ -63,7 +63,9 @@ class Claiming:
             accountId=route.account,
         )
 
-    async def _code(self, route: Route) -> Code:
+    async def _code(self, route: Route) -> Code | None:
+        if not route.code_sha256:
+            return None  # packageType Image: it is there already
         path = self._links.signed_path(route.code_sha256)
         if route.code_size <= self._inline_bytes:
             blob = await self._codes.get(route.code_sha256, path, self._inline_bytes)

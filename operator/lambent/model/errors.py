@@ -12,6 +12,7 @@ LambentError
 │   ├── TooManyRequests              429 TooManyRequestsException
 │   └── ServiceFailed                500 ServiceException
 ├── InvalidCode                      the package itself is wrong: only a person can help (stalled)
+│   └── AddressRefused               what a tenant named leads where nobody may be led
 ├── Unavailable                      a peer did not answer: try again later (retry)
 └── Refused                          the API server said no to a write, with its reason
 """
@@ -98,6 +99,10 @@ class ServiceFailed(LambdaError):
 
 class InvalidCode(LambentError):
     """A code package that can never work; retrying helps nobody."""
+
+
+class AddressRefused(InvalidCode):
+    """An address that may not be dialled on a tenant's word, or a redirect that may not be followed."""
 
 
 class Unavailable(LambentError):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from . import environment_variables, limits
-from .fields import Fields
+from .fields import Fields, KubernetesName
 from .placements import Placement
 from .schemas import Extra, ListType, Rule
 
@@ -28,19 +28,68 @@ def _refused(name: str, constraint: str) -> str:
     )
 
 
+_SOURCES = ("inline", "zipFile", "url", "s3Bucket", "configMapRef", "imageUri")
+_GIVEN = "[" + ", ".join(f"has(self.{source})" for source in _SOURCES) + "]"
+_LISTED = f"{', '.join(_SOURCES[:-1])} and {_SOURCES[-1]}"
+
+
+class ConfigMapCode(Fields):
+    """Code that stands in a ConfigMap of the function's namespace."""
+
+    name: Annotated[KubernetesName, Field(description="Name of the ConfigMap.")]
+    key: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[-._a-zA-Z0-9]+$",
+            description="The only entry to take. In `binaryData` it is a zip archive; in `data` the source of a single "
+            "handler file, as code.inline. Without it every entry becomes a file of that name.",
+        ),
+    ] = None
+
+
+class SecretReference(Fields):
+    """A Secret of the function's namespace."""
+
+    name: Annotated[KubernetesName, Field(description="Name of the Secret.")]
+
+
 class Code(Fields):
     """Where the function's code comes from. Exactly one source."""
 
     rules = (
         Rule(
-            "has(self.inline) || has(self.zipFile) || has(self.imageUri)",
+            f"{_GIVEN}.exists(given, given)",
             "Please provide a source for function code.",
             reason="FieldValueRequired",
         ),
         Rule(
-            "[has(self.inline), has(self.zipFile), has(self.imageUri)].filter(given, given).size() <= 1",
+            f"{_GIVEN}.filter(given, given).size() <= 1",
             "Please do not provide other FunctionCode parameters when providing a ZipFile. "
-            "Exactly one of inline, zipFile and imageUri may be given.",
+            f"Exactly one of {_LISTED} may be given.",
+        ),
+        Rule(
+            "has(self.s3Bucket) == has(self.s3Key)",
+            "Please provide both S3Bucket and S3Key: s3Bucket and s3Key belong together.",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            "has(self.s3Bucket) || (!has(self.s3ObjectVersion) && !has(self.s3Endpoint) && "
+            "!has(self.s3CredentialsSecretRef))",
+            "s3ObjectVersion, s3Endpoint and s3CredentialsSecretRef need s3Bucket and s3Key",
+        ),
+        Rule(
+            "!has(self.url) || has(self.sha256)",
+            "code.url needs code.sha256: what an address answers may change, a function's code may not",
+            ".sha256",
+            "FieldValueRequired",
+        ),
+        Rule(
+            "!has(self.sha256) || has(self.url) || has(self.s3Bucket)",
+            "sha256 goes with url or s3Bucket; of other sources the code itself is at hand",
+            ".sha256",
+            "FieldValueForbidden",
         ),
     )
     inline: Annotated[
@@ -63,20 +112,157 @@ class Code(Fields):
             "`kubectl apply --server-side` when the archive is over 256 KiB.",
         ),
     ] = None
+    url: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=2048,
+            pattern=r"^https?://[^\s#@]+$",
+            description="Address of a zip archive, http or https, fetched once by the controller; needs sha256. Neither "
+            "it nor a redirect may lead to an address inside the cluster, unless the installation allows that address.",
+        ),
+    ] = None
+    sha256: Annotated[
+        str | None,
+        Field(
+            min_length=64,
+            max_length=64,
+            pattern=r"^[0-9a-f]{64}$",
+            description="SHA-256 of the archive, 64 hexadecimal digits as `sha256sum` prints them. Required with url, "
+            "possible with s3Bucket.",
+        ),
+    ] = None
+    s3_bucket: Annotated[
+        str | None,
+        Field(
+            min_length=3,
+            max_length=63,
+            pattern=r"^[0-9A-Za-z.\-_]*[0-9A-Za-z\-_]$",
+            description="Bucket of a zip archive in S3 or another store that speaks its protocol.",
+        ),
+    ] = None
+    s3_key: Annotated[
+        str | None, Field(min_length=1, max_length=1024, description="Key of the archive in the bucket.")
+    ] = None
+    s3_object_version: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Version of the archive, in a versioned bucket. Without it the newest at the time of the change "
+            "is taken; a later upload does not change the function, as in Lambda.",
+        ),
+    ] = None
+    s3_endpoint: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=2048,
+            pattern=r"^https?://[^\s#@?]+$",
+            description="Endpoint of the store. Default: the installation's (chart value codeSources.s3.endpoint), else "
+            "AWS. Addresses inside the cluster only where the installation allows them.",
+        ),
+    ] = None
+    s3_credentials_secret_ref: Annotated[
+        SecretReference | None,
+        Field(
+            description="Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, perhaps AWS_SESSION_TOKEN "
+            "and AWS_REGION. Without it the object is asked for anonymously."
+        ),
+    ] = None
+    config_map_ref: Annotated[
+        ConfigMapCode | None,
+        Field(description="Code that stands in a ConfigMap of the namespace; a change of it is a change of the code."),
+    ] = None
     image_uri: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=1024,
-            description="A container image. Refused for now: packageType Image arrives with a later release.",
+            pattern=r"^[a-zA-Z0-9][a-zA-Z0-9./:_@-]*$",
+            description="A container image, with packageType Image: registry/repository:tag or @sha256:digest. A tag is "
+            "resolved to its digest when the function is created or its specification changes, as in Lambda.",
         ),
     ] = None
+
+
+class ImageConfig(Fields):
+    """What to run in the image instead of what it says itself."""
+
+    entry_point: Annotated[
+        list[Annotated[str, Field(max_length=limits.IMAGE_ARGUMENT_CHARS_MAX)]],
+        Field(max_length=limits.IMAGE_ARGUMENTS_MAX, description="Instead of the image's ENTRYPOINT."),
+        ListType("atomic"),
+    ] = Field(default_factory=list)
+    command: Annotated[
+        list[Annotated[str, Field(max_length=limits.IMAGE_ARGUMENT_CHARS_MAX)]],
+        Field(max_length=limits.IMAGE_ARGUMENTS_MAX, description="Instead of the image's CMD."),
+        ListType("atomic"),
+    ] = Field(default_factory=list)
+    working_directory: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            pattern=r"^/.*$",
+            description="Instead of the image's WORKDIR; an absolute path.",
+        ),
+    ] = None
+
+
+class KeyReference(Fields):
+    """One key of a Secret or ConfigMap of the function's namespace."""
+
+    name: Annotated[KubernetesName, Field(description="Name of the object.")]
+    key: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Key of the value in the object."
+        ),
+    ]
+
+
+class VariableSource(Fields):
+    """An environment variable whose value stands in a Secret or a ConfigMap."""
+
+    rules = (
+        Rule(
+            "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+            "give exactly one of secretKeyRef and configMapKeyRef",
+        ),
+        Rule(
+            f"!(self.name in {list(environment_variables.RESERVED_NAMES)})",
+            f"{environment_variables.RESERVED_REFUSED}see environment.valueFrom",
+            ".name",
+            "FieldValueForbidden",
+            message_expression=f"'{environment_variables.RESERVED_REFUSED}' + self.name",
+        ),
+    )
+    name: Annotated[
+        str,
+        Field(
+            min_length=2,
+            max_length=256,
+            pattern=f"^{environment_variables.NAME_PATTERN}$",
+            description="Name of the variable.",
+        ),
+    ]
+    secret_key_ref: Annotated[KeyReference | None, Field(description="Key of a Secret.")] = None
+    config_map_key_ref: Annotated[KeyReference | None, Field(description="Key of a ConfigMap.")] = None
 
 
 class Environment(Fields):
     """Environment variables of the function."""
 
-    rules = environment_variables.RULES
+    rules = (
+        *environment_variables.RULES,
+        Rule(
+            "!has(self.valueFrom) || !has(self.variables) || "
+            "!self.valueFrom.exists(source, source.name in self.variables)",
+            "a variable stands in variables or in valueFrom, not in both",
+            ".valueFrom",
+        ),
+    )
     variables: Annotated[
         dict[str, Annotated[str, Field(max_length=environment_variables.VALUE_CHARS_MAX)]],
         Field(
@@ -87,6 +273,15 @@ class Environment(Fields):
         ),
         Extra({"maxProperties": environment_variables.VARIABLES_MAX}),
     ]
+    value_from: Annotated[
+        list[VariableSource],
+        Field(
+            max_length=64,
+            description="Variables whose values stand in Secrets and ConfigMaps of the namespace. The kubelet gives "
+            "them to the environment; a changed object brings new environments.",
+        ),
+        ListType("map", ("name",)),
+    ] = Field(default_factory=list)
 
 
 class EphemeralStorage(Fields):
@@ -120,15 +315,34 @@ class FunctionSpec(Fields):
             ".handler",
         ),
         Rule(
-            "!has(self.packageType) || self.packageType != 'Image'",
-            "packageType Image arrives with a later release of Lambent; this release runs Zip packages only.",
+            "!has(self.packageType) || self.packageType != 'Image' || has(self.code.imageUri)",
+            "Please provide ImageUri when creating a function with packageType Image.",
+            ".code",
+            "FieldValueRequired",
+        ),
+        Rule(
+            "!has(self.packageType) || self.packageType != 'Image' || (!has(self.runtime) && !has(self.handler))",
+            "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
             ".packageType",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.imageConfig) || (has(self.packageType) && self.packageType == 'Image')",
+            "Please don't provide ImageConfig when creating a function with packageType Zip.",
+            ".imageConfig",
             "FieldValueForbidden",
         ),
         Rule(
             "!has(self.code.imageUri) || (has(self.packageType) && self.packageType == 'Image')",
             "Please do not provide ImageUri when creating a function with packageType Zip.",
             ".code.imageUri",
+            "FieldValueForbidden",
+        ),
+        Rule(
+            "has(oldSelf.packageType) == has(self.packageType) && "
+            "(!has(self.packageType) || self.packageType == oldSelf.packageType)",
+            "packageType is immutable: delete the function and create it anew",
+            ".packageType",
             "FieldValueForbidden",
         ),
         Rule(
@@ -158,8 +372,8 @@ class FunctionSpec(Fields):
     package_type: Annotated[
         Literal["Zip", "Image"],
         Field(
-            description="Zip for a managed runtime with code. Image, a container image of your own, is refused "
-            "until a later release."
+            description="Zip for a managed runtime with code, Image for a container image of your own "
+            "(code.imageUri); immutable."
         ),
     ] = "Zip"
     runtime: Annotated[
@@ -183,6 +397,9 @@ class FunctionSpec(Fields):
         ),
     ] = None
     code: Annotated[Code, Field(description="The code of the function. Exactly one source.")]
+    image_config: Annotated[
+        ImageConfig | None, Field(description="With packageType Image: what to run instead of what the image says.")
+    ] = None
     memory_size: Annotated[
         int,
         Field(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from . import limits
 from .fields import Fields
 from .schemas import Extra, ListType
 
@@ -29,6 +30,30 @@ class ConditionStatus(Fields):
     message: Annotated[str, Field(max_length=32768, description="Why, for people, with the next step.")]
 
 
+Argument = Annotated[str, Field(max_length=limits.IMAGE_ARGUMENT_CHARS_MAX)]
+
+
+class ImageStatus(Fields):
+    """A container image as its registry showed it when the specification changed."""
+
+    resolved_uri: Annotated[
+        str, Field(max_length=1200, description="Repository and digest: what environments run, wherever the tag goes.")
+    ]
+    entry_point: Annotated[
+        list[Argument],
+        Field(max_length=limits.IMAGE_ARGUMENTS_MAX, description="ENTRYPOINT of the image."),
+        ListType("atomic"),
+    ] = Field(default_factory=list)
+    command: Annotated[
+        list[Argument],
+        Field(max_length=limits.IMAGE_ARGUMENTS_MAX, description="CMD of the image."),
+        ListType("atomic"),
+    ] = Field(default_factory=list)
+    working_directory: Annotated[
+        str | None, Field(max_length=4096, description="WORKDIR of the image; the root without one.")
+    ] = None
+
+
 class FunctionStatus(Fields):
     """What is true of the function now."""
 
@@ -45,9 +70,25 @@ class FunctionStatus(Fields):
     ] = Field(default_factory=list)
     function_arn: Annotated[str | None, Field(max_length=256, description="ARN of the function.")] = None
     code_sha256: Annotated[
-        str | None, Field(max_length=44, description="SHA-256 of the deployment package, base64.")
+        str | None,
+        Field(
+            max_length=64,
+            description="SHA-256 of the deployment package, base64; of a container image its digest, hexadecimal, as "
+            "Lambda spells both.",
+        ),
     ] = None
     code_size: Annotated[int | None, Field(ge=0, description="Size of the deployment package in bytes.")] = None
+    code_source: Annotated[
+        str | None,
+        Field(
+            max_length=16,
+            description="Digest of the source (spec.code and what it refers to) that codeSha256 was obtained from: "
+            "while it stays the same, the code is not fetched again.",
+        ),
+    ] = None
+    image: Annotated[
+        ImageStatus | None, Field(description="The container image, resolved, with packageType Image.")
+    ] = None
     revision: Annotated[
         str | None, Field(max_length=16, description="Digest of configuration and code: the identity of a publish.")
     ] = None

@@ -13,14 +13,25 @@ from pydantic import Field
 
 from . import limits
 from .fields import Fields, KubernetesName
-from .function_specs import Code, Environment, EphemeralStorage, FunctionSpec
-from .function_statuses import ConditionStatus, FunctionStatus
+from .function_specs import (
+    Code,
+    ConfigMapCode,
+    Environment,
+    EphemeralStorage,
+    FunctionSpec,
+    ImageConfig,
+    KeyReference,
+    SecretReference,
+    VariableSource,
+)
+from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
 from .placements import Placement, Toleration, TopologySpread
 from .schemas import Column, KindFacts, Rule
 
 __all__ = [
     "Code",
     "ConditionStatus",
+    "ConfigMapCode",
     "Environment",
     "EphemeralStorage",
     "Fields",
@@ -28,10 +39,15 @@ __all__ = [
     "FunctionObject",
     "FunctionSpec",
     "FunctionStatus",
+    "ImageConfig",
+    "ImageStatus",
+    "KeyReference",
     "KubernetesName",
     "Placement",
+    "SecretReference",
     "Toleration",
     "TopologySpread",
+    "VariableSource",
 ]
 
 
@@ -61,6 +77,7 @@ class Function(Fields):
             Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
             Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
             Column("Envs", ".status.environments", "integer", description="Execution environments, sampled"),
+            Column("Package", ".spec.packageType", priority=1),
             Column("Timeout", ".spec.timeout", "integer", priority=1, description="Seconds"),
             Column("Handler", ".spec.handler", priority=1),
             Column("CodeSize", ".status.codeSize", "integer", priority=1),

@@ -19,6 +19,10 @@ VCPUS_MAX = 6
 
 ZIP_BYTES_MAX = 50 * MIB
 UNZIPPED_BYTES_MAX = 250 * MIB
+FETCHED_BYTES_MAX = UNZIPPED_BYTES_MAX
+"""Of code.url and code.s3Bucket: Lambda takes from S3 what is within its limit unzipped."""
+IMAGE_ARGUMENTS_MAX, IMAGE_ARGUMENT_CHARS_MAX = 1500, 4096
+"""ImageConfig's EntryPoint and Command."""
 INLINE_SOURCE_CHARS_MAX = 1_000_000
 ZIP_FILE_BASE64_CHARS_MAX = 1_400_000
 """etcd refuses an object over 1.5 MiB; what is larger goes through the code store."""

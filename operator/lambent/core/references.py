@@ -1,0 +1,67 @@
+"""Which Secrets and ConfigMaps does a function refer to, and what do their states mean for it?
+
+Only names and resource versions are looked at: what stands in them is between the API server and the kubelet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lambent.core.readiness import Problem
+from lambent.model.conditions import Reason
+from lambent.model.functions import FunctionSpec
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """One object of the function's namespace."""
+
+    kind: Literal["ConfigMap", "Secret"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+Versions = Mapping[Reference, str]
+"""Resource versions of the objects that exist."""
+
+
+def of_environment(spec: FunctionSpec) -> frozenset[Reference]:
+    """What environments take variables from."""
+    sources = spec.environment.value_from if spec.environment else []
+    found = set[Reference]()
+    for source in sources:
+        if source.secret_key_ref is not None:
+            found.add(Reference("Secret", source.secret_key_ref.name))
+        if source.config_map_key_ref is not None:
+            found.add(Reference("ConfigMap", source.config_map_key_ref.name))
+    return frozenset(found)
+
+
+def of_code(spec: FunctionSpec) -> Reference | None:
+    """The object that holds the code itself."""
+    held = spec.code.config_map_ref
+    return Reference("ConfigMap", held.name) if held is not None else None
+
+
+def of(spec: FunctionSpec) -> frozenset[Reference]:
+    """Everything whose change is a change for the function."""
+    code = of_code(spec)
+    return of_environment(spec) | ({code} if code is not None else frozenset())
+
+
+def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:
+    """What environments need and the namespace does not have; it is picked up when it appears."""
+    missing = sorted(reference for reference in of_environment(spec) if reference not in versions)
+    if not missing:
+        return None
+    names = ", ".join(map(str, missing))
+    return Problem(Reason.REFERENCE_NOT_FOUND, f"environment.valueFrom refers to what does not exist: {names}")
+
+
+def identities(spec: FunctionSpec, versions: Versions) -> dict[str, str]:
+    """What of the referenced objects makes an environment another one."""
+    return {str(reference): versions.get(reference, "") for reference in sorted(of_environment(spec))}
