@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import floors, machines, p1, p4, p5, places, shapes
+from . import c3, floors, machines, p1, p4, p5, places, shapes
 from .emulator import NoEmulator
 from .loads import LoadFailed
 from .machines import Cores
@@ -25,6 +25,7 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "P2": p1.measure_latency,
     "P4": p4.measure,
     "P5": p5.measure,
+    "C3": c3.measure,
 }
 
 

@@ -15,6 +15,7 @@ class Plan:
     latency: Shape
     throughput: Shape
     seed: int = 20_260_509
+    full: bool = True
 
 
 def full(n: int) -> Plan:
@@ -25,4 +26,4 @@ def full(n: int) -> Plan:
 
 def short() -> Plan:
     """4 blocks a side of 2 s: never a pass."""
-    return Plan(Shape(Stretch(0.7, 2.0, 2.0), 4, 8, n=0), Shape(Stretch(0.7, 2.0, 2.0), 2, 4, n=0))
+    return Plan(Shape(Stretch(0.7, 2.0, 2.0), 4, 8, n=0), Shape(Stretch(0.7, 2.0, 2.0), 2, 4, n=0), full=False)

@@ -93,16 +93,27 @@ def gateway_url(release: Release) -> str:
 
 
 @pytest.fixture(scope="session")
-def lambda_client(gateway_url: str):
-    """AWS's own client, one try a call, so that what it reports is what happened."""
+def token(release: Release) -> str:
+    """A caller who may invoke in the namespace under test, and nowhere else."""
+    return release.caller(NAMESPACE, "tester")
+
+
+def client_of(url: str, token: str | None):
+    """AWS's own client, one try a call, so that what it reports is what happened. The token goes as session token."""
     return boto3.client(
         "lambda",
-        endpoint_url=gateway_url,
+        endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
+        aws_session_token=token,
         config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=64),
     )
+
+
+@pytest.fixture(scope="session")
+def lambda_client(gateway_url: str, token: str):
+    return client_of(gateway_url, token)
 
 
 @pytest.fixture

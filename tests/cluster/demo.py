@@ -59,13 +59,15 @@ def demo() -> None:
         cluster.run_kubectl("apply", "-n", NAMESPACE, "-f", str(FUNCTION))
         cluster.run_kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "fn/hello", "--timeout=60s")
     url = endpoint(release)
+    with step("kubectl create token demo: an identity that may invoke"):
+        token = release.caller(NAMESPACE, "demo")
     with step("invoke it twice"):
-        first, second = invoke(url), invoke(url)
+        first, second = invoke(url, token), invoke(url, token)
     tell(cluster, url, first, second)
     print(f"\nThe whole demo took {time.monotonic() - started:.0f} s.")
 
 
-def invoke(url: str) -> tuple[str, str, float]:
+def invoke(url: str, token: str) -> tuple[str, str, float]:
     """One invocation with curl: body, log tail, seconds."""
     began = time.monotonic()
     printed = run_text(
@@ -76,11 +78,14 @@ def invoke(url: str) -> tuple[str, str, float]:
             "--max-time",
             "120",
             "-H",
+            "@-",  # not on the command line, where every process of the machine could read the token
+            "-H",
             "X-Amz-Log-Type: Tail",
             "-d",
             '{"name": "Kubernetes"}',
             f"{url}/2015-03-31/functions/hello/invocations",
-        ]
+        ],
+        stdin=f"Authorization: Bearer {token}\n",
     )
     took = time.monotonic() - began
     head, _, body = printed.replace("\r\n", "\n").partition("\n\n")
@@ -102,8 +107,10 @@ def tell(cluster: Cluster, url: str, first: tuple[str, str, float], second: tupl
         f"""
 Try next:
   export KUBECONFIG={cluster.kubeconfig}
-  curl -sS -d '{{"name":"you"}}' {url}/2015-03-31/functions/hello/invocations
-  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws lambda invoke --endpoint-url {url} --region us-east-1 \\
+  export AWS_SESSION_TOKEN=$({kubectl} create token -n {NAMESPACE} demo) AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  curl -sS -H "Authorization: Bearer $AWS_SESSION_TOKEN" -d '{{"name":"you"}}' \\
+      {url}/2015-03-31/functions/hello/invocations
+  aws lambda invoke --endpoint-url {url} --region us-east-1 \\
       --function-name hello --cli-binary-format raw-in-base64-out --payload '{{}}' /dev/stdout
   {kubectl} get fn -A
   {kubectl} explain fn.spec

@@ -130,6 +130,7 @@ class Release:
         repository, tag = images["lambent"].rsplit(":", 1)
         merged = {
             "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+            "agent": {"image": images["agent"]},
             "runtimes": {"python3.11": images["python"], "provided.al2023": images["provided"]},
             **values,
         }
@@ -150,6 +151,31 @@ class Release:
             "180s",
         ]
         run_text(command, self.cluster.environment(), stdin=json.dumps(merged))
+
+    def caller(self, namespace: str, account: str, *, may_invoke: bool = True) -> str:
+        """A token of a ServiceAccount, made for it, that may (or may not) invoke the functions of its namespace."""
+        cluster, name = self.cluster, f"lambent-invoker-{account}"
+        objects: list[dict[str, Any]] = [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}}
+        ]
+        if may_invoke:
+            subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+            role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.invoker_role()}
+            binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+            objects.append(
+                {**binding, "metadata": {"name": name, "namespace": namespace}, "roleRef": role, "subjects": [subject]}
+            )
+        listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+        cluster.run_kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+        return cluster.run_kubectl("create", "token", account, "-n", namespace, "--duration", "6h").strip()
+
+    def invoker_role(self) -> str:
+        """The ClusterRole of this release that lets its holder invoke."""
+        found = self.cluster.get(
+            "clusterroles", "-l", f"lambent.dev/role=invoker,app.kubernetes.io/instance={self.name}"
+        )
+        names = [role["metadata"]["name"] for role in found["items"]]
+        return next(name for name in names if name.startswith(f"{self.name}-{self.namespace}-"))
 
     def uninstall(self, namespaces: list[str]) -> None:
         """Remove the functions in these namespaces, the release, and all their namespaces. The CRDs stay."""
