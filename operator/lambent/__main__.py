@@ -1,4 +1,8 @@
-"""`lambent <process>`: one image holds every process; the first argument says which one to be."""
+"""`lambent <process>` or `lambent <command>`: one image holds every process, and the command line as well.
+
+The first argument of a container says which process to be; everything else is the command line. Processes are
+dispatched here, before anything is imported: they live without click.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,21 @@ PROCESSES = {
     "controller": "keeps Kubernetes in agreement with the resources",
     "gateway": "answers the Lambda API and lends requests their execution environments",
     "codestore": "keeps code by its digest",
+    "depart": "ends a release's environments before `helm uninstall`",
+    "selftest": "makes, invokes and removes a function for `helm test`",
 }
+_ROOMS = {"depart": "departing", "selftest": "selftesting"}
+"""Where a process is not called like its room."""
 
 
 def main() -> int:
-    """Start the process that the first argument names; its own arguments follow."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help") or sys.argv[1] not in PROCESSES:
-        wanted = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
-        lines = [f"  {name:<11} {text}" for name, text in PROCESSES.items()]
-        print("usage: lambent <process>\n\n" + "\n".join(lines), file=sys.stdout if wanted else sys.stderr)
-        return 0 if wanted else 2
-    process = importlib.import_module(f"lambent.{sys.argv[1]}.process")
-    return int(process.run())
+    """Start the process that the first argument names, its own arguments following; else run a command."""
+    if len(sys.argv) > 1 and sys.argv[1] in PROCESSES:
+        process = importlib.import_module(f"lambent.{_ROOMS.get(sys.argv[1], sys.argv[1])}.process")
+        return int(process.run())
+    from lambent.cli import entering
+
+    return entering.run()
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ async def test_a_peer_that_does_not_finish_is_cut_off():
         def handle(self, request):
             self.release()
 
-    peers = set()
+    peers = {}
     server = await asyncio.get_running_loop().create_server(lambda: Impatient(peers), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     for first in (b"", b"GET / HTTP/1.1\r\nA", b"GET / HTTP/1.1\r\n\r\nGET"):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import c3, floors, machines, p1, p4, p5, places, shapes
+from . import c3, floors, k1, k2, k4, machines, p1, p4, p5, places, shapes
+from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
 from .machines import Cores
@@ -26,6 +27,9 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "P4": p4.measure,
     "P5": p5.measure,
     "C3": c3.measure,
+    "K1": k1.measure,
+    "K2": k2.measure,
+    "K4": k4.measure,
 }
 
 
@@ -70,7 +74,7 @@ def _measure(goal: Goal, plan: Plan, cores: Cores | None) -> Outcome:
         return Outcome(goal, None, "needs-two-cores")
     try:
         measured = MEASURES[goal.id](plan, cores)
-    except NoEmulator as error:
+    except (NoCluster, NoEmulator) as error:
         return Outcome(goal, None, str(error))
     except (DidNotStart, LoadFailed) as error:
         print(f"bench: {goal.id}: {error}", file=sys.stderr)

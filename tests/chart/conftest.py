@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,15 @@ class Rendered:
         (found,) = [each for each in self.all(kind) if each["metadata"]["name"] == name]
         return found
 
+    def pod(self, process: str) -> dict[str, Any]:
+        """The pod's specification, whatever makes it."""
+        if process == "selftest":
+            return self.one("Pod", "lambent-selftest")["spec"]
+        kind = "Job" if process == "departure" else "Deployment"
+        return self.one(kind, f"lambent-{process}")["spec"]["template"]["spec"]
+
     def container(self, process: str) -> dict[str, Any]:
-        (container,) = self.one("Deployment", f"lambent-{process}")["spec"]["template"]["spec"]["containers"]
+        (container,) = self.pod(process)["containers"]
         return container
 
     def environment(self, process: str) -> dict[str, Any]:
@@ -51,6 +59,26 @@ class Helm:
         if values is not None:
             command += ["--values", "-"]
         return subprocess.run(command, input=json.dumps(values or {}), capture_output=True, text=True, check=False)
+
+    def notes(self, values: dict[str, Any] | None = None, release: str = "lambent") -> str:
+        """NOTES.txt, rendered: as a template of a copy of the chart, because `helm template` leaves it out."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "lambent"
+            shutil.copytree(CHART, copy)
+            text = (copy / "templates" / "NOTES.txt").read_text()
+            body = '{{- define "the.notes" -}}\n' + text + "\n{{- end -}}\n"
+            (copy / "templates" / "notes.yaml").write_text(body + 'text: {{ include "the.notes" . | toJson }}\n')
+            fixed = (
+                "--namespace",
+                "lambent-system",
+                "--kube-version",
+                KUBERNETES,
+                "--show-only",
+                "templates/notes.yaml",
+            )
+            done = self.run("template", release, str(copy), *fixed, values=values or {})
+        assert done.returncode == 0, done.stderr
+        return str(yaml.safe_load(done.stdout)["text"])
 
     def template(self, values: dict[str, Any] | None = None, *arguments: str, release: str = "lambent") -> Rendered:
         done = self._template(values, *arguments, release=release)

@@ -13,24 +13,28 @@ from lambent.model.runtimes import CATALOGUE
 PROCESSES = ("controller", "gateway", "codestore")
 SOURCE = Path(__file__).resolve().parents[2] / "operator" / "lambent"
 MAY_STAY_UNSET = {
-    "controller": {"LAMBENT_WORKERS"},
+    "controller": {"LAMBENT_WORKERS", "LAMBENT_GATEWAY_LABELS"},
     "gateway": {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT", "LAMBENT_HOST", "LAMBENT_LINGER_SECONDS"},
-    "codestore": set(),
+    "codestore": {"LAMBENT_CODESTORE_SCRUB_BYTES_PER_SECOND"},
+    "departure": set(),
+    "selftest": {"LAMBENT_SELFTEST_SECONDS"},
 }
 """Settings with a default that the chart has no reason to change."""
+ROOMS = {"departure": "departing", "selftest": "selftesting"}
+BUCKET = {"codestore": {"backend": "s3", "s3": {"bucket": "code", "credentialsSecret": "keys"}}}
 
 
 def settings_read(process):
     """Every variable that a process reads, by its text."""
-    texts = [path.read_text() for path in (SOURCE / process).rglob("*.py")]
-    return {name for text in texts for name in re.findall(r"LAMBENT_[A-Z_]*[A-Z]", text)}
+    texts = [path.read_text() for path in (SOURCE / ROOMS.get(process, process)).rglob("*.py")]
+    return {name for text in texts for name in re.findall(r"LAMBENT_[A-Z0-9_]*[A-Z0-9]", text)}
 
 
-@pytest.mark.parametrize("process", PROCESSES)
-def test_the_chart_sets_what_the_process_reads_and_nothing_else(rendered, process):
+@pytest.mark.parametrize("process", MAY_STAY_UNSET)
+def test_the_chart_sets_what_the_process_reads_and_nothing_else(helm, rendered, process):
     """A setting that nobody reads is a lie in values.yaml; one that nobody sets is a surprise."""
-    given = {name for name in rendered.environment(process) if name.startswith("LAMBENT_")}
-    assert given == settings_read(process) - MAY_STAY_UNSET[process]
+    given = rendered.environment(process).keys() | helm.template(BUCKET).environment(process).keys()
+    assert {name for name in given if name.startswith("LAMBENT_")} == settings_read(process) - MAY_STAY_UNSET[process]
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -44,10 +48,10 @@ def test_no_setting_is_left_to_the_variables_of_services(rendered, process):
     assert {name for name in unset if links.fullmatch(name)} <= {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT"}
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", MAY_STAY_UNSET)
 def test_pods_meet_pod_security_restricted(rendered, process):
     """Lambent asks nothing of a namespace that it does not give to functions."""
-    pod = rendered.one("Deployment", f"lambent-{process}")["spec"]["template"]["spec"]
+    pod = rendered.pod(process)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert isinstance(pod["securityContext"]["runAsUser"], int)
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -57,7 +61,7 @@ def test_pods_meet_pod_security_restricted(rendered, process):
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+    kinds = {kind for volume in pod.get("volumes", []) for kind in volume if kind != "name"}
     assert kinds <= {"emptyDir", "secret", "projected", "persistentVolumeClaim"}
     assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
 
@@ -140,6 +144,92 @@ def test_the_code_store_keeps_code_on_a_volume(helm, rendered):
     assert claim["spec"]["storageClassName"] == ""
 
 
+def test_the_code_store_over_a_bucket_has_no_volume_and_may_have_replicas(helm):
+    """Nothing is kept in the pod, so one may take over from another before that ends."""
+    values = {"codestore": {**BUCKET["codestore"], "replicas": 3}, "region": "eu-north-1"}
+    rendered = helm.template(values)
+    assert rendered.all("PersistentVolumeClaim") == []
+    deployment = rendered.one("Deployment", "lambent-codestore")["spec"]
+    assert deployment["replicas"] == 3
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert {each["name"] for each in rendered.pod("codestore")["volumes"]} == {"tmp", "keys"}
+    environment = {each["name"]: each for each in rendered.container("codestore")["env"]}
+    assert environment["LAMBENT_CODESTORE_S3_REGION"]["value"] == "eu-north-1"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert environment[name]["valueFrom"] == {"secretKeyRef": {"name": "keys", "key": name}}
+    assert "LAMBENT_CODESTORE_DIR" not in environment
+    assert rendered.one("PodDisruptionBudget", "lambent-codestore")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_bucket_may_be_opened_by_the_pods_identity(helm):
+    """No key in the cluster is better than one that is kept well."""
+    role = {"example.com/role": "reader"}
+    rendered = helm.template(
+        {"codestore": {"backend": "s3", "s3": {"bucket": "code"}, "serviceAccountAnnotations": role}}
+    )
+    assert not [name for name in rendered.environment("codestore") if name.startswith("AWS_")]
+    assert rendered.one("ServiceAccount", "lambent-codestore")["metadata"]["annotations"] == role
+
+
+def test_code_that_is_fetched_has_room_in_the_controller(helm, rendered):
+    """A package is at most 250 MB; the root file system is read-only."""
+
+    def room(objects):
+        (volume,) = [each for each in objects.pod("controller")["volumes"] if each["name"] == "tmp"]
+        return volume["emptyDir"]["sizeLimit"]
+
+    assert room(rendered) == "1Gi"
+    assert room(helm.template({"controller": {"tmpSize": "3Gi"}})) == "3Gi"
+
+
+def test_what_may_be_dialled_reaches_the_controller(helm):
+    """The guard of everything that is dialled on a tenant's word."""
+    sources = {
+        "allowedNetworks": ["10.1.0.0/16", "fd00::/8"],
+        "deniedNetworks": ["10.1.2.0/24"],
+        "insecureRegistries": ["registry.local:5000"],
+        "s3": {"endpoint": "http://minio.storage:9000", "region": "eu-1"},
+    }
+    values = {"codeSources": sources, "codestore": {"collect": {"everySeconds": 0, "graceSeconds": 600}}}
+    environment = helm.template(values).environment("controller")
+    assert environment["LAMBENT_ALLOWED_NETWORKS"] == "10.1.0.0/16,fd00::/8"
+    assert environment["LAMBENT_DENIED_NETWORKS"] == "10.1.2.0/24"
+    assert environment["LAMBENT_INSECURE_REGISTRIES"] == "registry.local:5000"
+    assert environment["LAMBENT_S3_ENDPOINT"] == "http://minio.storage:9000"
+    assert environment["LAMBENT_S3_REGION"] == "eu-1"
+    assert environment["LAMBENT_COLLECT_SECONDS"] == "0"
+    assert environment["LAMBENT_COLLECT_GRACE_SECONDS"] == "600"
+
+
+def test_a_bare_installation_dials_public_addresses_only(rendered):
+    """Nothing is opened by default, and the region of the installation is S3's."""
+    environment = rendered.environment("controller")
+    for name in ("ALLOWED_NETWORKS", "DENIED_NETWORKS", "INSECURE_REGISTRIES", "S3_ENDPOINT"):
+        assert environment[f"LAMBENT_{name}"] == ""
+    assert environment["LAMBENT_S3_REGION"] == "us-east-1"
+
+
+def test_the_public_door_is_closed_unless_somebody_says_otherwise(helm, rendered):
+    """Authentication is off by an explicit value only."""
+    assert rendered.environment("gateway")["LAMBENT_AUTH_MODE"] == "kubernetes"
+    assert rendered.environment("gateway")["LAMBENT_AUTH_AUDIENCES"] == ""
+    given = helm.template({"auth": {"audiences": ["lambent", "other"]}}).environment("gateway")
+    assert given["LAMBENT_AUTH_AUDIENCES"] == "lambent,other"
+    assert helm.template({"auth": {"mode": "none"}}).environment("gateway")["LAMBENT_AUTH_MODE"] == "none"
+
+
+def test_network_policies_of_environments_can_be_left_to_somebody_else(helm, rendered):
+    """Some clusters have an operator for them."""
+    assert rendered.environment("controller")["LAMBENT_ENVIRONMENT_POLICY"] == "on"
+    off = helm.template({"networkPolicy": {"environments": False}}, release="mine.two")
+    (controller,) = [each for each in off.all("Deployment") if each["metadata"]["name"] == "mine-two-controller"]
+    pod = controller["spec"]["template"]
+    environment = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+    assert environment["LAMBENT_ENVIRONMENT_POLICY"] == "off"
+    # the controller tells by it which gateway environments may hear
+    assert environment["LAMBENT_RELEASE_NAME"] == pod["metadata"]["labels"]["app.kubernetes.io/instance"] == "mine.two"
+
+
 def test_each_process_holds_the_keys_it_needs(rendered):
     """The code store cannot make agent tokens; the controller reads the Secret by its name."""
 
@@ -180,8 +270,10 @@ def test_images_move_to_a_mirror_with_one_value(helm):
             "global": {"imageRegistry": "mirror.example:5000"},
             "image": {"digest": "sha256:" + "a" * 64},
             "runtimes": {"python3.11": "mine/python:7", "provided.al2023": "localhost/provided"},
+            "agent": {"image": "ghcr.io/lambent/agent"},
         }
     )
+    assert rendered.environment("controller")["LAMBENT_AGENT_IMAGE"] == "mirror.example:5000/lambent/agent:0.1.0"
     for process in PROCESSES:
         image = rendered.container(process)["image"]
         assert image == f"mirror.example:5000/lambent/lambent@sha256:{'a' * 64}"

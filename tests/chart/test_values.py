@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ REFUSED = {
         'defaultNamespace "two" is not one of watchNamespaces',
     ),
     "a generous start of less than nothing": ({"environments": {"startCpuMillicores": -1}}, "startCpuMillicores"),
+    "an unknown way to authenticate": ({"auth": {"mode": "off"}}, "mode"),
+    "an audience with a comma": ({"auth": {"audiences": ["a,b"]}}, "audiences"),
+    "a network that is none": ({"codeSources": {"allowedNetworks": ["10.0.0.1"]}}, "allowedNetworks"),
+    "an endpoint that is no URL": ({"codeSources": {"s3": {"endpoint": "minio:9000"}}}, "endpoint"),
+    "an unknown backend": ({"codestore": {"backend": "nfs"}}, "backend"),
+    "a bucket without a name": ({"codestore": {"backend": "s3"}}, "codestore.s3.bucket is needed"),
+    "two writers in one directory": ({"codestore": {"replicas": 2}}, "a directory has one writer"),
+    "no time to uninstall": ({"uninstall": {"timeoutSeconds": 1}}, "timeoutSeconds"),
     "a tag as digest": ({"image": {"digest": "latest"}}, "digest"),
 }
 
@@ -96,8 +105,19 @@ def test_the_definitions_can_be_left_to_another_release(helm):
     assert helm.template({"crds": {"install": False}}).all("CustomResourceDefinition") == []
 
 
+def test_one_policy_a_cluster_protects_accounts_and_stays(helm, rendered):
+    """As long as accounts are there; like the definitions it belongs to one release, or to none."""
+    for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
+        policy = rendered.one(kind, "account-annotations.lambent.dev")
+        assert policy["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        assert helm.template({"admissionPolicy": {"enabled": False}}).all(kind) == []
+    assert (
+        rendered.one("ValidatingAdmissionPolicy", "account-annotations.lambent.dev")["spec"]["failurePolicy"] == "Fail"
+    )
+
+
 def test_two_releases_of_one_name_share_no_cluster_wide_name(helm):
-    """`lambent` for the demo and `lambent` for the tests, in two namespaces."""
+    """`lambent` for the demo and `lambent` for the tests, in two namespaces; definitions and policy are the cluster's."""
     cluster_wide = {"ClusterRole", "ClusterRoleBinding"}
     names = [
         {
@@ -133,6 +153,11 @@ def test_a_service_monitor_needs_both_the_kind_and_the_wish(helm):
 def test_network_policies_open_the_internal_door_to_the_controller_only(helm, rendered):
     """Second line of defence behind the tokens; off by default because clusters differ."""
     assert rendered.all("NetworkPolicy") == []
+    peers = [{"namespaceSelector": {"matchLabels": {"team": "web"}}}]
+    rules = helm.template({"networkPolicy": {"enabled": True, "from": peers}}).one("NetworkPolicy", "lambent-gateway")
+    assert rules["spec"]["ingress"][0]["from"] == peers
+    (tester,) = rules["spec"]["ingress"][1]["from"]
+    assert tester["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "selftest"
     policies = helm.template({"networkPolicy": {"enabled": True}})
     ingress = policies.one("NetworkPolicy", "lambent-gateway")["spec"]["ingress"]
     (internal,) = [rule for rule in ingress if {"port": "internal"} in rule["ports"]]
@@ -150,15 +175,91 @@ def test_network_policies_open_the_internal_door_to_the_controller_only(helm, re
 def test_names_are_names_whatever_the_release_is_called(helm, release):
     """Services allow 63 characters and no dots."""
     for each in helm.template(release=release).objects:
-        if each["kind"] not in {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}:
+        if "namespace" in each["metadata"] and each["kind"] not in {"Role", "RoleBinding"}:
             assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", each["metadata"]["name"])
 
 
-def test_the_notes_warn_and_give_commands_to_paste(helm):
+def commands(notes):
+    """Lines that a person pastes; a here-document belongs to its command."""
+    found, lines = [], iter(notes.splitlines())
+    for line in lines:
+        if line.startswith(("kubectl apply", "kubectl create", "kubectl get", "( ")):
+            found.append(line)
+            while "<<'EOF'" in found[-1] and found[-1].splitlines()[-1] != "EOF":
+                found[-1] += "\n" + next(lines)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "second"),
+    [({}, "kubectl create serviceaccount"), ({"auth": {"mode": "none"}}, "kubectl get")],
+    ids=["closed", "open"],
+)
+def test_the_notes_give_three_commands_that_a_shell_understands(helm, values, second):
     """NOTES are read once, right after the installation."""
-    notes = (CHART / "templates" / "NOTES.txt").read_text()
-    assert "THE PUBLIC DOOR HAS NO AUTHENTICATION IN THIS RELEASE" in notes
-    for command in ("kubectl apply", "kubectl wait", "curl "):
-        assert re.search(rf"^\(? ?.*{command}", notes, re.MULTILINE)
-    example = notes.split("<<'EOF'\n")[1].split("EOF\n")[0]
-    assert yaml.safe_load(re.sub(r"{{.*?}}", "python3.11", example))["spec"]["code"]["inline"]
+    first, middle, last = commands(helm.notes(values))
+    example = first.split("fn/hello\n")[1].removesuffix("EOF")
+    assert yaml.safe_load(example)["spec"]["code"]["inline"]
+    assert "--for=condition=Ready" in first
+    assert middle.startswith(second)
+    assert "/2015-03-31/functions/hello/invocations" in last
+    for command in (first, middle, last):
+        done = subprocess.run(["bash", "-n"], input=command, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_notes_show_how_to_become_a_caller(helm):
+    """A right in one namespace, a token, and where AWS's clients put it."""
+    notes = helm.notes({"watchNamespaces": ["apps"], "auth": {"audiences": ["lambent"]}})
+    assert "--clusterrole lambent-lambent-system-invoker --serviceaccount apps:caller" in notes
+    assert "kubectl create token --namespace apps caller --audience lambent" in notes
+    assert '-H "Authorization: Bearer $TOKEN"' in notes
+    assert "AWS_SESSION_TOKEN=" in notes
+    assert "NO AUTHENTICATION" not in notes
+
+
+def test_the_notes_shout_when_the_door_is_open(helm):
+    """Nobody switches authentication off without being told what that means."""
+    assert "THE PUBLIC DOOR HAS NO AUTHENTICATION (auth.mode: none)" in helm.notes({"auth": {"mode": "none"}})
+
+
+def test_the_notes_say_what_an_uninstallation_leaves(helm):
+    """CRDs and functions stay; environments go, unless they were asked to stay."""
+    assert "first ends the execution environments, for up to 240 seconds" in helm.notes()
+    kept = helm.notes({"uninstall": {"removeEnvironments": False}, "watchNamespaces": ["one", "two"]})
+    for namespace in ("one", "two"):
+        assert f"kubectl delete pods --namespace {namespace} --selector" in kept
+    assert "kubectl delete crd functions.lambent.dev" in kept
+
+
+def test_an_uninstallation_ends_environments_first_and_in_bounded_time(helm, rendered):
+    """A hook: the release's own processes are still there to finish what runs. Helm waits for five minutes."""
+    job = rendered.one("Job", "lambent-departure")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    assert job["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+    assert rendered.environment("departure")["LAMBENT_DEPART_SECONDS"] == "240"
+    assert 240 < job["spec"]["activeDeadlineSeconds"] < 300
+    assert rendered.container("departure")["args"] == ["depart"]
+    none = helm.template({"uninstall": {"removeEnvironments": False}})
+    assert not [each for each in none.objects if each["metadata"]["name"].endswith("-departure")]
+
+
+def test_an_uninstallation_makes_nothing_in_the_namespaces_of_functions(helm):
+    """A hook in a watched namespace that was deleted meanwhile would make `helm uninstall` fail for good."""
+    for each in helm.template({"watchNamespaces": ["one"]}).objects:
+        if each["metadata"].get("annotations", {}).get("helm.sh/hook") == "pre-delete":
+            assert each["metadata"]["namespace"] == "lambent-system"
+
+
+def test_a_self_test_needs_a_runtime_that_it_speaks(helm, rendered):
+    """Without a Python runtime there is none."""
+    assert rendered.environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.11"
+    more = {"runtimes": {"python3.9": "a", "python3.13": "b", "python3.10": "c"}}
+    assert helm.template(more).environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.13"
+    assert "runtime: python3.13\n" in helm.notes(more)
+    only = {"runtimes": {"python3.11": None}}
+    assert not [each for each in helm.template(only).objects if each["metadata"]["name"].endswith("-selftest")]
+    (token,) = rendered.pod("selftest")["volumes"][0]["projected"]["sources"]
+    assert "audience" not in token["serviceAccountToken"]
+    other = helm.template({"auth": {"audiences": ["lambent"]}}).pod("selftest")["volumes"][0]["projected"]["sources"]
+    assert other[0]["serviceAccountToken"]["audience"] == "lambent"

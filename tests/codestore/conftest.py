@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +13,18 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from lambent.adapters.code.client import CodeStoreClient
 from lambent.adapters.code.directory import BlobDirectory
+from lambent.codestore.listening import Port
 from lambent.codestore.metering import Metrics
 from lambent.codestore.serving import Door
-from lambent.wire.signed_urls import blob_path, sign_path
+from lambent.wire.signed_urls import LISTING_PATH, blob_path, deletion_path, sign_path
 
 KEY = b"k" * 32
 NOW = 1_750_000_000
+HEAD_SECONDS, CONNECTIONS_MAX = 2.0, 50
 
 
 def digest_of(content: bytes) -> str:
@@ -52,6 +55,17 @@ class Store:
 
     def signed(self, method: str, content: bytes, expires: int = NOW + 60) -> str:
         return sign_path(KEY, method, blob_path(digest_of(content)), expires)
+
+    def signed_listing(self, expires: int = NOW + 60) -> str:
+        return sign_path(KEY, "GET", LISTING_PATH, expires)
+
+    def signed_deletion(self, content: bytes, older_than: int, expires: int = NOW + 60) -> str:
+        return sign_path(KEY, "DELETE", deletion_path(digest_of(content), older_than), expires)
+
+    def grow_old(self, content: bytes, seconds: float = 100_000) -> None:
+        digest = digest_of(content)
+        then = time.time() - seconds
+        os.utime(self.root / digest[:2] / digest, (then, then))
 
     async def ask(self, method: str, path: str, **options: Any) -> tuple[aiohttp.ClientResponse, bytes]:
         async with self.session.request(method, self.url + path, **options) as response:
@@ -90,13 +104,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await BlobDirectory(tmp_path).prepare()
     async with aiohttp.ClientSession() as session:
         made = Store(tmp_path, session)
-        runner = web.AppRunner(made.door.application(), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.port = runner.addresses[0][1]
+        port = Port(made.door.application(), HEAD_SECONDS)
+        await port.open("127.0.0.1", 0, CONNECTIONS_MAX)
+        made.port = port.number
         yield made
         await session.close()
-        await runner.cleanup()
+        await port.clean_up()
 
 
 async def eventually(check: Any) -> None:

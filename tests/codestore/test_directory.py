@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from lambent.adapters.code import directory, growing
-from lambent.adapters.code.blobs import Blob, StoreFull, WrongDigest
+from lambent.adapters.code.blobs import Blob, StoreFull, TooYoung, WrongDigest
 from lambent.adapters.code.directory import BlobDirectory
 from lambent.model.errors import Unavailable
 
@@ -164,6 +164,53 @@ async def test_a_put_of_what_is_there_promises_durability_too(
     monkeypatch.setattr(os, "fsync", synced.append)
     await blobs.put(DIGEST, pieces())
     assert len(synced) == 1
+
+
+async def test_a_put_cancelled_anywhere_leaves_nothing_behind(blobs: BlobDirectory, tmp_path: Path) -> None:
+    for turns in range(0, 60, 3):
+        putting = asyncio.create_task(blobs.put(DIGEST, pieces()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        putting.cancel()
+        await asyncio.gather(putting, return_exceptions=True)
+        await blobs.delete(DIGEST)
+        assert incoming(tmp_path) == []
+        assert [blob async for blob in blobs.list()] == []
+
+
+async def test_tidying_takes_what_is_abandoned_and_nothing_that_grows(blobs: BlobDirectory, tmp_path: Path) -> None:
+    left, new = tmp_path / "incoming" / "left", tmp_path / "incoming" / "new"
+    left.write_bytes(b"x")
+    new.write_bytes(b"x")
+    os.utime(left, (0, 0))
+
+    async def slow() -> AsyncIterator[bytes]:
+        for growing_file in (tmp_path / "incoming").glob(f"{DIGEST[:16]}*"):
+            os.utime(growing_file, (0, 0))
+        await blobs.tidy()
+        yield CONTENT
+
+    assert await blobs.put(DIGEST, slow()) is True
+    assert incoming(tmp_path) == ["new"]
+
+
+async def test_a_put_and_a_delete_exclude_each_other_across_processes(blobs: BlobDirectory, tmp_path: Path) -> None:
+    """Another process holds the folder's lock: a delete waits for it, and then finds what that process did."""
+    await blobs.put(DIGEST, pieces())
+    blob = tmp_path / DIGEST[:2] / DIGEST
+    os.utime(blob, (0, 0))
+    descriptor = os.open(blob.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deleting = asyncio.create_task(blobs.delete(DIGEST, 60))
+        done, _ = await asyncio.wait((deleting,), timeout=0.3)
+        assert not done
+        os.utime(blob)
+    finally:
+        os.close(descriptor)
+    with pytest.raises(TooYoung):
+        await deleting
+    assert blob.exists()
 
 
 async def test_a_blob_cut_on_disk_is_an_error_and_no_end(blobs: BlobDirectory, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from lambent.adapters.code.blobs import Blob, StoreFull
-from lambent.codestore.metering import STALE_SECONDS, Metrics, VolumeWatch
+from lambent.codestore.metering import FAILURES_MAX, STALE_SECONDS, Metrics, VolumeWatch
 from lambent.model.errors import Unavailable
 
 
@@ -65,6 +65,36 @@ async def test_the_last_probe_decides(failure: Exception | None, problem: str | 
     watched.volume.failure = None
     await watched.watch.probe()
     assert watched.watch.problem() is None
+
+
+async def test_one_failure_of_a_volume_that_was_well_sends_nobody_away() -> None:
+    """There may be no other replica; a server that is busy for a moment is no reason to refuse cold starts."""
+    watched = Watched()
+    await watched.watch.probe()
+    watched.volume.failure = Unavailable("asks for fewer requests")
+    for _ in range(FAILURES_MAX - 1):
+        await watched.watch.probe()
+        assert watched.watch.problem() is None
+    await watched.watch.probe()
+    assert watched.watch.problem() == "asks for fewer requests"
+    watched.volume.failure = None
+    await watched.watch.probe()
+    watched.volume.failure = Unavailable("again")
+    await watched.watch.probe()
+    assert watched.watch.problem() is None
+
+
+async def test_a_full_volume_is_ready_and_says_once_that_it_is_full(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    full = lambda: watched.registry.get_sample_value("lambent_codestore_full")
+    with caplog.at_level(logging.INFO):
+        for failure, expected in ((None, 0), (StoreFull("no room"), 1), (StoreFull("no room"), 1), (None, 0)):
+            watched.volume.failure = failure
+            await watched.watch.probe()
+            assert (watched.watch.problem(), full()) == (None, expected)
+    said = [record.message for record in caplog.records]
+    assert [line for line in said if "full" in line] == ["the code store is full: new code is refused, old code is served"]
+    assert said[-1] == "the code store has room again"
 
 
 async def test_a_volume_that_hangs_is_a_problem() -> None:

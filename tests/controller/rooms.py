@@ -9,9 +9,10 @@ from lambent.controller.applying import Tools
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.reconciling import Reconciler
+from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
-from lambent.controller.watching import Sweeper
+from lambent.controller.sweeping import Sweeper
 from lambent.core.plan import Installation
 from lambent.core.scaling import ScalingSettings
 from lambent.core.workload import WorkloadSettings
@@ -89,6 +90,7 @@ class Room:
         self.board = DemandBoard(self.nudged.append, self.clock)
         self.board.expect(GATEWAY)
         self.board.found(GATEWAY)
+        self.references = ReferenceBoard(self.nudged.append)
         self.shelf = CodeShelf(self.codestore, b"key", self.clock)
         recorder = EventRecorder(self.api.client, "lambent-controller", "pod-1")
         self.tools = Tools(
@@ -96,6 +98,7 @@ class Room:
             self.gateways,
             self.board,
             self.store,
+            self.references,
             recorder,
             self.metrics,
             WorkloadSettings(door_port=9000),

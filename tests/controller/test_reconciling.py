@@ -180,7 +180,11 @@ async def test_a_malformed_object_gets_a_status_and_stops_nobody(room):
 
 
 STALLED = {
-    "an image": ({"packageType": "Image"}, "PackageTypeNotSupported"),
+    "an image where images are not offered": (
+        {"packageType": "Image", "code": {"imageUri": "registry/a:1"}},
+        "InvalidImage",
+    ),
+    "an image package without an image": ({"packageType": "Image"}, "InvalidSpec"),
     "a runtime that is not installed": ({"runtime": "python3.12"}, "RuntimeNotInstalled"),
     "broken code": ({"code": {"zipFile": base64.b64encode(b"no zip").decode()}}, "InvalidCode"),
 }

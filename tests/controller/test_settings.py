@@ -39,6 +39,20 @@ SAID = {
     "LAMBENT_RUNTIME_PULL_POLICY": ("Never", lambda it: it.workload.pull_policy, "Never"),
     "LAMBENT_GATEWAY_PORT": ("9999", lambda it: it.gateway_port, 9999),
     "LAMBENT_LEASE_NAME": ("l", lambda it: it.lease_name, "l"),
+    "LAMBENT_ALLOWED_NETWORKS": (
+        "10.1.0.0/16, fd00::/8",
+        lambda it: [str(network) for network in it.sources.addresses.allowed],
+        ["10.1.0.0/16", "fd00::/8"],
+    ),
+    "LAMBENT_DENIED_NETWORKS": (
+        "1.2.3.4/32",
+        lambda it: [str(network) for network in it.sources.addresses.denied],
+        ["1.2.3.4/32"],
+    ),
+    "LAMBENT_INSECURE_REGISTRIES": ("a:5000,b", lambda it: it.sources.insecure_registries, {"a:5000", "b"}),
+    "LAMBENT_S3_ENDPOINT": ("http://s3", lambda it: it.sources.s3_endpoint, "http://s3"),
+    "LAMBENT_S3_REGION": ("eu-west-1", lambda it: it.sources.s3_region, "eu-west-1"),
+    "LAMBENT_AGENT_IMAGE": ("agent", lambda it: it.installation.agent_image, "agent"),
     "LAMBENT_LOG_LEVEL": ("debug", lambda it: it.log_level, "DEBUG"),
 }
 
@@ -56,6 +70,8 @@ NONSENSE = {
     "no such policy": {"LAMBENT_RUNTIME_PULL_POLICY": "Sometimes"},
     "no JSON": {"LAMBENT_RUNTIMES": "{"},
     "no table": {"LAMBENT_RUNTIMES": '["python3.11"]'},
+    "no network": {"LAMBENT_ALLOWED_NETWORKS": "10.0.0.0/99"},
+    "no such word": {"LAMBENT_ENVIRONMENT_POLICY": "perhaps"},
     "not said": {"LAMBENT_CODESTORE_URL": ""},
 }
 
@@ -65,3 +81,18 @@ def test_nonsense_is_refused_by_name(row):
     """At start, not at the first function."""
     with pytest.raises(ValueError, match=next(iter(row))):
         ControllerSettings.from_environment({**GIVEN, **row})
+
+
+def test_network_policies_are_written_for_a_release_that_is_named():
+    """Off unless said; said, the release's name is needed, and the gateway's labels are the chart's."""
+    assert ControllerSettings.from_environment(GIVEN).policies is None
+    on = {**GIVEN, "LAMBENT_ENVIRONMENT_POLICY": "on"}
+    with pytest.raises(ValueError, match="LAMBENT_RELEASE_NAME"):
+        ControllerSettings.from_environment(on)
+    release = ControllerSettings.from_environment({**on, "LAMBENT_RELEASE_NAME": "prod"}).policies
+    assert (release.policy_name, release.namespace, release.door_port) == ("prod-environments", "lambent", 9000)
+    assert release.gateway["app.kubernetes.io/component"] == "gateway"
+    labels = ControllerSettings.from_environment(
+        {**on, "LAMBENT_RELEASE_NAME": "prod", "LAMBENT_GATEWAY_LABELS": '{"app": "door"}'}
+    ).policies
+    assert labels.gateway == {"app": "door"}

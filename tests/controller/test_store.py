@@ -68,7 +68,7 @@ def test_what_is_gone_does_not_come_back_with_a_late_list(store):
     """Only another object of that name may."""
     store.put_function(function(version=1))
     store.drop_function("uid-f")
-    store.replace_functions([function(version=1)], 1)
+    store.keep_functions(store.put_functions([function(version=1)]), 1)
     assert store.function("uid-f") is None
     assert store.is_gone("uid-f")
     store.put_function(function(uid="another", version=9))
@@ -79,7 +79,7 @@ def test_a_list_takes_away_what_it_lacks_but_not_what_is_newer(store, nudged):
     """kopf does not tell what was deleted while its watch was broken."""
     store.put_pod(pod("old", version=1))
     store.put_pod(pod("new", version=20))
-    store.replace_pods([pod("listed", version=5)], 10)
+    store.keep_pods(store.put_pods([pod("listed", version=5)]), 10)
     assert {one.name for one in store.pods("uid-f")} == {"new", "listed"}
 
 

@@ -5,78 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import mmap
 import stat
 import struct
 import tracemalloc
 import zipfile
-import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.lying_archives import Entry, archive
 
-from lambent.core import packaging
+from lambent.core import archives, packaging
 from lambent.model import limits
 from lambent.model.errors import InvalidCode
 from lambent.model.functions import Code
 
 SOURCE = "def handler(event, context):\n    return event\n"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of an archive whose every field can lie."""
-
-    name: bytes = b"index.py"
-    content: bytes = b"handler = print\n"
-    local_name: bytes | None = None
-    method: int = 0
-    flags: int = 0x800
-    mode: int = stat.S_IFREG | 0o644
-    declared: int | None = None
-    packed: int | None = None
-    offset: int | None = None
-    version: int = 20
-
-    def local(self) -> bytes:
-        name = self.name if self.local_name is None else self.local_name
-        content = self.packed_content()
-        sizes = struct.pack("<III", zlib.crc32(self.content), len(content), len(self.content))
-        return (
-            struct.pack("<4sHHHHH", b"PK\3\4", 20, self.flags, self.method, 0, 33)
-            + sizes
-            + struct.pack("<HH", len(name), 0)
-            + name
-            + content
-        )
-
-    def central(self, offset: int) -> bytes:
-        packed = len(self.packed_content()) if self.packed is None else self.packed
-        declared = len(self.content) if self.declared is None else self.declared
-        return (
-            struct.pack("<4sBBHHHHH", b"PK\1\2", 20, 3, self.version, self.flags, self.method, 0, 33)
-            + struct.pack("<III", zlib.crc32(self.content), packed, declared)
-            + struct.pack("<HHHHHI", len(self.name), 0, 0, 0, 0, self.mode << 16)
-            + struct.pack("<I", offset if self.offset is None else self.offset)
-            + self.name
-        )
-
-    def packed_content(self) -> bytes:
-        if self.method != 8:
-            return self.content
-        deflating = zlib.compressobj(9, zlib.DEFLATED, -15)
-        return deflating.compress(self.content) + deflating.flush()
-
-
-def archive(*entries: Entry, count: int | None = None, comment: bytes = b"") -> bytes:
-    content, directory = b"", b""
-    for entry in entries:
-        directory += entry.central(len(content))
-        content += entry.local()
-    count = len(entries) if count is None else count
-    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(directory), len(content), len(comment))
-    return content + directory + end + comment
 
 
 def sent(data: bytes) -> Code:
@@ -218,6 +165,8 @@ HOSTILE = {
     "name of a dot": (archive(Entry(b".")), "no name"),
     "name over NAME_MAX": (archive(Entry(b"a" * 256)), "bytes"),
     "path over PATH_MAX": (archive(Entry(b"a/" * 2100 + b"b")), "bytes"),
+    "path over the agent's depth": (archive(Entry(b"a/" * 64 + b"b")), "64 folders deep"),
+    "backslashes for separators": (archive(Entry(b"..\\..\\b")), "backslash"),
     "name that is not UTF-8": (archive(Entry(b"\xff\xfe")), "decode"),
     "encrypted": (archive(Entry(flags=0x801)), "encrypted"),
     "strongly encrypted": (archive(Entry(flags=0x841)), "encrypted"),
@@ -266,7 +215,7 @@ class TestHostileArchive:
         def opened(*_: object) -> None:
             raise AssertionError("zipfile saw it")
 
-        monkeypatch.setattr(packaging, "ENTRIES_MAX", 100)
+        monkeypatch.setattr(archives, "ENTRIES_MAX", 100)
         monkeypatch.setattr(zipfile.ZipFile, "__init__", opened)
         data = archive(*(Entry(b"%d" % number, b"") for number in range(101)), count=1)
         if zip64:
@@ -275,7 +224,7 @@ class TestHostileArchive:
         assert "more than 100 entries" in refusal(data)
 
     def test_of_the_most_entries_is_accepted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(packaging, "ENTRIES_MAX", 100)
+        monkeypatch.setattr(archives, "ENTRIES_MAX", 100)
         nested = archive(*(Entry(b"%d" % number, b"") for number in range(60)))
         data = archive(Entry(b"a.jar", nested), *(Entry(b"%d" % number, b"") for number in range(99)))
         assert packaging.package(sent(data), "python3.11").size == len(data)
@@ -284,8 +233,8 @@ class TestHostileArchive:
         assert len(refusal(archive(Entry(b"a/" * 2000 + b"..")))) < 1024
 
     def test_with_deep_folders_costs_no_more_than_its_size(self) -> None:
-        """A set of every parent folder would hold 80 MB here, and more with the square of the depth."""
-        data = archive(*(Entry(b"%03d/" % number + b"d/" * 800 + b"f", b"") for number in range(100)))
+        """A set of every parent folder would cost many times that, and more with the square of the depth."""
+        data = archive(*(Entry(b"%03d/" % number + b"d/" * 60 + b"f" * 200, b"") for number in range(1000)))
         code = sent(data)
         tracemalloc.start()
         packaging.package(code, "python3.11")
@@ -371,3 +320,93 @@ def test_a_tree_is_accepted_exactly_when_an_empty_folder_can_hold_it(names: list
         return True
 
     assert accepts(names) == holds()
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def files_of(made: packaging.Package | None) -> dict[str, bytes]:
+    assert made is not None
+    with zipfile.ZipFile(io.BytesIO(made.data)) as opened:
+        return {entry.filename: opened.read(entry) for entry in opened.infolist()}
+
+
+class TestConfigMap:
+    def test_without_a_key_is_a_folder_of_its_entries(self) -> None:
+        """Text and binary alike; the same bytes whatever order the API server tells them in."""
+        texts, binaries = {"index.py": SOURCE, "b.txt": "größe"}, {"lib.so": encoded(b"\0\xff")}
+        made = packaging.from_config_map(None, texts, binaries, "python3.11")
+        assert files_of(made) == {"b.txt": "größe".encode(), "index.py": SOURCE.encode(), "lib.so": b"\0\xff"}
+        assert packaging.from_config_map(None, dict(reversed(texts.items())), binaries, "python3.11") == made
+
+    def test_of_an_inline_source_has_the_digest_of_inline_code(self) -> None:
+        """Moving a source into a ConfigMap replaces no environment."""
+        inline = packaging.package(Code(inline=SOURCE), "python3.11")
+        assert packaging.from_config_map("anything", {"anything": SOURCE}, {}, "python3.11") == inline
+        assert packaging.from_config_map(None, {"index.py": SOURCE}, {}, "python3.11") == inline
+
+    def test_with_a_key_of_binary_data_is_that_archive(self) -> None:
+        """Byte for byte."""
+        data = archive(Entry())
+        made = packaging.from_config_map("code.zip", {"other": "x"}, {"code.zip": encoded(data)}, "provided")
+        assert made is not None
+        assert made.data == data
+
+    def test_without_the_key_is_nothing_yet(self) -> None:
+        """It may come."""
+        assert packaging.from_config_map("code.zip", {"other": "x"}, {}, "python3.11") is None
+
+    def test_makes_bootstrap_executable(self) -> None:
+        """A ConfigMap has no modes, and a custom runtime is executed."""
+        made = packaging.from_config_map(None, {"bootstrap": "#!/bin/sh", "x.sh": ""}, {}, "provided.al2023")
+        assert made is not None
+        with zipfile.ZipFile(io.BytesIO(made.data)) as opened:
+            modes = {entry.filename: stat.S_IMODE(entry.external_attr >> 16) for entry in opened.infolist()}
+        assert modes == {"bootstrap": 0o755, "x.sh": 0o644}
+
+    @pytest.mark.parametrize(
+        ("key", "texts", "binaries", "words"),
+        [
+            (None, {}, {}, "the ConfigMap is empty"),
+            (None, {"..": "x"}, {}, "leaves the folder"),
+            (None, {".": "x"}, {}, "has no name"),
+            (None, {}, {"a": "?"}, "binaryData of key a is not base64"),
+            ("a", {}, {"a": encoded(b"no zip")}, "not a zip file"),
+            ("a", {}, {"a": encoded(b"")}, packaging.EMPTY),
+            ("a", {"a": "x"}, {}, "takes no inline code; give a zip archive in binaryData"),
+        ],
+    )
+    def test_that_is_no_code_is_refused(
+        self, key: str | None, texts: dict[str, str], binaries: dict[str, str], words: str
+    ) -> None:
+        """Whatever the API server lets through."""
+        with pytest.raises(InvalidCode, match=words):
+            packaging.from_config_map(key, texts, binaries, "provided.al2023")
+
+
+class TestFetchedArchive:
+    def test_is_judged_where_it_lies(self, tmp_path: Path) -> None:
+        """A mapped file is not copied: 40 MB of content cost next to nothing."""
+        data = archive(Entry(content=bytes(40 * limits.MIB)))
+        (tmp_path / "a.zip").write_bytes(data)
+        with (tmp_path / "a.zip").open("rb") as file:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            tracemalloc.start()
+            made = packaging.from_archive(view)
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert (made.size, made.sha256_hex) == (len(data), hashlib.sha256(data).hexdigest())
+        assert most < limits.MIB
+
+    def test_may_be_larger_than_an_uploaded_one(self) -> None:
+        """Lambda's 50 MB are for uploads; from S3 it takes what is within its limit unzipped."""
+        data = archive(Entry(content=bytes(limits.ZIP_BYTES_MAX)))
+        assert packaging.from_archive(memoryview(data)).size == len(data)
+
+    @pytest.mark.parametrize(("data", "why"), HOSTILE.values(), ids=HOSTILE.keys())
+    def test_is_refused_like_an_uploaded_one(self, data: bytes, why: str) -> None:
+        """It makes no difference where it came from."""
+        with pytest.raises(InvalidCode) as caught:
+            packaging.from_archive(memoryview(data))
+        assert any(part in str(caught.value) for part in why.split("|"))

@@ -1,5 +1,7 @@
 """What does an execution environment's pod look like?"""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from lambent.core.workload import (
     EnvironmentFacts,
     PodIdentity,
+    Program,
     WorkloadSettings,
     cpu_limit_millicores,
     environment_pod,
@@ -20,7 +23,8 @@ from lambent.model.functions import FunctionObject
 KEY = Key("uid-1", "latest", "0123456789abcdef")
 FACTS = EnvironmentFacts(KEY, "registry/python:3.11")
 IDENTITY = PodIdentity("hello-0a1b2c", "nonce", "hash")
-SETTINGS = WorkloadSettings(door_port=9000)
+IMAGE_FACTS = EnvironmentFacts(KEY, "registry/own@sha256:0", Program(("/entry", "cmd"), "/work"))
+SETTINGS = WorkloadSettings(door_port=9000, agent_image="registry/agent:1")
 GENEROUS = WorkloadSettings(door_port=9000, start_cpu_millicores=1000)
 
 
@@ -38,6 +42,15 @@ def pod(settings=SETTINGS, **spec):
 
 def container(**spec):
     return pod(**spec)["spec"]["containers"][0]
+
+
+def image_pod(facts=IMAGE_FACTS, settings=SETTINGS, **spec):
+    image = {"runtime": None, "handler": None, "packageType": "Image", "code": {"imageUri": "registry/own:1"}}
+    return environment_pod(function(**image, **spec), facts, settings, IDENTITY)["spec"]
+
+
+def environment_of(container):
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
 
 
 CPU = {
@@ -243,3 +256,79 @@ def test_a_long_function_name_is_no_label():
     """Object names may have 253 characters, label values 63."""
     labels = environment_pod(function(name="x" * 200), FACTS, SETTINGS, IDENTITY)["metadata"]["labels"]
     assert all(len(value) <= 63 for value in labels.values())
+
+
+def test_an_image_runs_under_the_agent_that_its_init_container_brought():
+    """One command whatever the image says, and nothing of the image's is hidden but /tmp and /var/lambent."""
+    built = image_pod()
+    [agent], [container] = built["initContainers"], built["containers"]
+    assert (agent["image"], agent["args"]) == ("registry/agent:1", ["/var/lambent"])
+    assert agent["volumeMounts"] == [{"name": "agent", "mountPath": "/var/lambent"}]
+    assert (container["image"], container["command"]) == ("registry/own@sha256:0", ["/var/lambent/agent"])
+    assert "args" not in container
+    assert container["workingDir"] == "/"
+    assert container["volumeMounts"] == [
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "agent", "mountPath": "/var/lambent", "readOnly": True},
+    ]
+    assert [volume["name"] for volume in built["volumes"]] == ["tmp", "agent"]
+
+
+def test_an_image_is_told_what_to_start():
+    """ENTRYPOINT and CMD as JSON, the working directory; what the image sets for the agent is overruled."""
+    variables = environment_of(image_pod()["containers"][0])
+    assert json.loads(variables["LAMBENT_COMMAND"]) == ["/entry", "cmd"]
+    assert variables["LAMBENT_WORKING_DIRECTORY"] == "/work"
+    assert variables["LAMBENT_TOKEN_SHA256"] == "hash"
+
+
+def test_the_pod_sets_every_setting_that_the_agent_reads():
+    """So no ENV of an image steers its agent."""
+    from pathlib import Path
+
+    import lambent.agent.settings as agent
+
+    source = Path(agent.__file__).read_text()
+    read = {word for word in source.replace("(", '"').split('"') if word.startswith("LAMBENT_")}
+    read = {name for name in read if name.isupper() and not name.endswith("_")}
+    assert len(read) > 10
+    assert read <= environment_of(image_pod()["containers"][0]).keys()
+
+
+def test_a_dollar_sign_stays_a_dollar_sign():
+    """Kubernetes replaces $(NAME) in values; a shell script among the arguments must reach the shell as it is."""
+    facts = EnvironmentFacts(KEY, "i", Program(("sh", "-c", "echo $(LAMBENT_TOKEN_SHA256) $HOME $$"), "/$(A)"))
+    variables = environment_of(image_pod(facts)["containers"][0])
+    assert variables["LAMBENT_WORKING_DIRECTORY"] == "/$$(A)"
+    assert json.loads(variables["LAMBENT_COMMAND"].replace("$$", "$")) == list(facts.program.arguments)
+
+
+def test_the_init_container_counts_for_nothing():
+    """The larger of init and environment counts, and both ask for the same."""
+    for settings in (SETTINGS, WorkloadSettings(9000, agent_image="a", start_cpu_millicores=1000)):
+        built = image_pod(settings=settings)
+        assert built["initContainers"][0]["resources"] == built["containers"][0]["resources"]
+
+
+def test_an_image_needs_storage_for_tmp_agent_and_logs():
+    """/var/task and /opt are the image's own."""
+    limits = image_pod(ephemeralStorage={"size": 1024})["containers"][0]["resources"]["limits"]
+    assert limits["ephemeral-storage"] == f"{1024 + 32 + 64}Mi"
+
+
+REFERRED = {
+    "valueFrom": [
+        {"name": "PASSWORD", "secretKeyRef": {"name": "db", "key": "password"}},
+        {"name": "MODE", "configMapKeyRef": {"name": "settings", "key": "mode"}},
+    ]
+}
+
+
+@pytest.mark.parametrize("package", ["Zip", "Image"])
+def test_referred_variables_are_the_kubelets_to_read(package):
+    """Under a name that the agent passes on without its prefix."""
+    spec = {"environment": REFERRED}
+    only = container(**spec) if package == "Zip" else image_pod(**spec)["containers"][0]
+    variables = environment_of(only)
+    assert variables["LAMBENT_VARIABLE_PASSWORD"] == {"secretKeyRef": {"name": "db", "key": "password"}}
+    assert variables["LAMBENT_VARIABLE_MODE"] == {"configMapKeyRef": {"name": "settings", "key": "mode"}}

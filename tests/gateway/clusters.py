@@ -6,7 +6,7 @@ import asyncio
 import base64
 import copy
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from lambent.adapters.agents.doors import AgentDoor
@@ -14,6 +14,7 @@ from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observatio
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod
 from lambent.model.errors import Unavailable
+from lambent.model.identities import Identity
 
 CODE = b"PK-not-really-a-zip"
 CODE_SHA256 = hashlib.sha256(CODE).hexdigest()
@@ -135,6 +136,16 @@ class Cluster:
     blobs: dict[str, bytes] = field(default_factory=lambda: {CODE_SHA256: CODE})
     fetched: list[str] = field(default_factory=list)
     token: str = "token"
+    users: dict[str, Identity] = field(default_factory=dict)
+    """Whose token on the public door is what."""
+    rights: set[tuple[str, str, str]] = field(default_factory=set)
+    """(user, namespace, object or *)."""
+    asked: list = field(default_factory=list)
+    """Every question about callers of the public door."""
+    before: Callable[[], Awaitable[None]] | None = None
+    """What takes time before a token's user is told."""
+    away: bool = False
+    """The API server answers no question."""
 
     def __post_init__(self) -> None:
         self.namespace("default")
@@ -150,7 +161,7 @@ class Cluster:
     def namespaces(self):
         return self.streams["namespaces"].observe()
 
-    # --- BlobSource, Review, doors ------------------------------------------------------------------------------
+    # --- BlobSource, callers, doors ------------------------------------------------------------------------------
 
     async def get(self, signed_path: str, limit: int) -> bytes:
         self.fetched.append(signed_path)
@@ -159,8 +170,23 @@ class Cluster:
             raise Unavailable("no blob")
         return self.blobs[digest]
 
-    async def review(self, token: str) -> str | None:
-        return {"good": USER, "other": "system:serviceaccount:default:default"}.get(token)
+    async def internal(self, token: str) -> Identity | None:
+        user = {"good": USER, "other": "system:serviceaccount:default:default"}.get(token)
+        return Identity(user) if user else None
+
+    async def public(self, token: str) -> Identity | None:
+        self.asked.append(token)
+        if self.before is not None:
+            await self.before()
+        if self.away:
+            raise Unavailable("the API server is away")
+        return self.users.get(token)
+
+    async def authorize(self, identity: Identity, namespace: str, name: str) -> bool:
+        self.asked.append((identity.user, namespace, name))
+        if self.away:
+            raise Unavailable("the API server is away")
+        return (identity.user, namespace, name) in self.rights or (identity.user, namespace, "*") in self.rights
 
     def make_door(self, pod: EnvironmentPod, lost) -> AgentDoor:
         return AgentDoor(pod.ip or "", self.ports.get(pod.name, 1), self.tokens.get(pod.name, self.token), lost)

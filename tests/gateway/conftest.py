@@ -17,7 +17,7 @@ from tests.gateway.clusters import REGION, USER, Cluster, function
 from tests.gateway.fake_agents import FakeAgent
 from yarl import URL
 
-from lambent.gateway.assembling import Gateway, Outside
+from lambent.gateway.assembling import Callers, Gateway, Outside
 from lambent.gateway.invoking import Bounds
 from lambent.gateway.settings import Settings
 from lambent.gateway.tending import Pace
@@ -27,6 +27,7 @@ SETTINGS = {
     "url_key": b"url-key",
     "region": REGION,
     "controller_user": USER,
+    "auth_mode": "none",
     "pod_name": "gateway-b",
     "public_port": 0,
     "internal_port": 0,
@@ -118,9 +119,10 @@ async def make_house():
     """Builds gateways: `await make_house(cold_start=…)`."""
     houses: list[House] = []
 
-    async def make(cluster: Cluster | None = None, port: int = 0, settings=None, **bounds) -> House:
+    async def make(cluster: Cluster | None = None, port: int = 0, settings=None, clock=None, **bounds) -> House:
         cluster = cluster or Cluster()
-        outside = Outside(cluster, cluster, cluster.review, cluster.make_door, time.time)
+        callers = Callers(cluster.internal, cluster.public, cluster.authorize)
+        outside = Outside(cluster, cluster, callers, cluster.make_door, clock or time.time)
         chosen = Settings(**{**SETTINGS, "public_port": port, **(settings or {})})
         limits = Bounds(**{"cold_start": 20.0, "ending": 0.2, **bounds})
         gateway = Gateway(chosen, outside, limits, PACE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lambent.gateway.authenticating import Authenticator, Verdict
+from lambent.gateway.authenticating import Authenticator, Tokens, Verdict
 from lambent.model.errors import Refused, Unavailable
+from lambent.model.identities import Identity
 
 CONTROLLER = "system:serviceaccount:lambent:controller"
 
@@ -17,11 +18,11 @@ class Server:
         self.users = {"good": CONTROLLER, "other": "system:serviceaccount:default:default"}
         self.asked, self.now, self.failure = 0, 1000.0, None
 
-    async def review(self, token: str) -> str | None:
+    async def identify(self, token: str) -> Identity | None:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
-        return self.users.get(token)
+        return Identity(self.users[token]) if token in self.users else None
 
 
 @pytest.fixture
@@ -31,7 +32,14 @@ def server():
 
 @pytest.fixture
 def authenticator(server):
-    return Authenticator(server.review, CONTROLLER, lambda: server.now)
+    return authenticator_of(server)
+
+
+def authenticator_of(server, user=CONTROLLER):
+    counted = []
+    authenticator = Authenticator(Tokens(server.identify, lambda: server.now, counted.append), user, counted.append)
+    authenticator.counted = counted
+    return authenticator
 
 
 async def test_a_grant_is_kept_for_a_minute(server, authenticator):
@@ -47,10 +55,10 @@ async def test_a_grant_is_kept_for_a_minute(server, authenticator):
 async def test_a_denial_is_kept_for_five_seconds(server, authenticator):
     """A new role binding or token helps soon; a flood of bad tokens does not reach the API server."""
     for _ in range(3):
-        assert await authenticator.check("Bearer other") is Verdict.FORBIDDEN
+        assert await authenticator.check("Bearer junk") is Verdict.UNAUTHENTICATED
     assert server.asked == 1
     server.now += 6
-    await authenticator.check("Bearer other")
+    await authenticator.check("Bearer junk")
     assert server.asked == 2
 
 
@@ -69,7 +77,7 @@ async def test_while_nobody_can_be_asked_a_kept_grant_lives_on(server, authentic
 async def test_without_a_configured_user_nobody_is_granted(server):
     """An empty setting must not match an empty name."""
     server.users["empty"] = ""
-    authenticator = Authenticator(server.review, "", lambda: server.now)
+    authenticator = authenticator_of(server, "")
     assert await authenticator.check("Bearer empty") is Verdict.FORBIDDEN
     assert await authenticator.check("Bearer good") is Verdict.FORBIDDEN
 

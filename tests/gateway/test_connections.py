@@ -11,7 +11,7 @@ from tests.gateway.clusters import function
 
 from lambent.agent.protocol.http1 import BODY_END, MessageEnd, ResponseDecoder, ResponseHead
 from lambent.agent.protocol.writing import encode_chunk
-from lambent.gateway import serving
+from lambent.gateway import bodies
 from lambent.gateway.serving import HttpServer
 
 PATH = b"/2015-03-31/functions/hello/invocations"
@@ -142,7 +142,7 @@ async def test_head_has_no_body(connect):
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         (b"GET / HTTP/1.1\nHost: x\n\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 40_000 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 40_000 + b"\r\n\r\n", 431),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" % PATH, 413),
     ],
@@ -187,7 +187,7 @@ async def test_a_client_that_reads_slowly_gets_everything(connect):
 
 async def test_a_body_that_does_not_come_is_given_up(monkeypatch, connect):
     """Nobody waits for ever for the rest."""
-    monkeypatch.setattr(serving, "STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "STALLED_SECONDS", 0.05)
     client = await connect()
     client.writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nbegin" % PATH)
     assert (await client.answer())[0] == 408

@@ -22,13 +22,33 @@
 {{- end -}}
 {{- end -}}
 
+{{/* `.image`, of this release when it names no version itself; `.root` is the chart's context. */}}
+{{- define "lambent.released" -}}
+{{- $versioned := or (contains "@" .image) (contains ":" (splitList "/" .image | last)) -}}
+{{- $full := ternary .image (printf "%s:%s" .image .root.Chart.AppVersion) $versioned -}}
+{{- include "lambent.mirrored" (dict "root" .root "image" $full) -}}
+{{- end -}}
+
 {{/* Identifier to image, as JSON. */}}
 {{- define "lambent.runtimes" -}}
 {{- $images := dict -}}
 {{- range $runtime, $image := .Values.runtimes -}}
-{{- $versioned := or (contains "@" $image) (contains ":" (splitList "/" $image | last)) -}}
-{{- $full := ternary $image (printf "%s:%s" $image $.Chart.AppVersion) $versioned -}}
-{{- $_ := set $images $runtime (include "lambent.mirrored" (dict "root" $ "image" $full)) -}}
+{{- $_ := set $images $runtime (include "lambent.released" (dict "root" $ "image" $image)) -}}
 {{- end -}}
 {{- toJson $images -}}
+{{- end -}}
+
+{{/* The newest Python that is offered, for what has to show or prove that functions run; empty when there is none. */}}
+{{- define "lambent.pythonRuntime" -}}
+{{- $minors := list -}}
+{{- range $runtime, $_ := .Values.runtimes -}}
+{{- if regexMatch "^python3[.][0-9]+$" $runtime }}{{ $minors = append $minors (trimPrefix "python3." $runtime | int) }}{{ end -}}
+{{- end -}}
+{{- with $minors }}{{ printf "python3.%d" (include "lambent.largest" . | int) }}{{ end -}}
+{{- end -}}
+
+{{- define "lambent.largest" -}}
+{{- $largest := 0 -}}
+{{- range . }}{{ $largest = max $largest . }}{{ end -}}
+{{- $largest -}}
 {{- end -}}

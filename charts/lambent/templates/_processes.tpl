@@ -72,3 +72,26 @@ readinessProbe:
 - name: LAMBENT_CODESTORE_URL
   value: {{ include "lambent.codestoreUrl" . | quote }}
 {{- end -}}
+
+{{/* For a process with more than one replica: of one replica it would only block node drains. */}}
+{{- define "lambent.disruption" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "lambent.name" .root }}-{{ .process }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "lambent.labels" .root | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels:
+      {{- include "lambent.selector" .root | nindent 6 }}
+      app.kubernetes.io/component: {{ .process }}
+{{- end -}}
+
+{{/* What `helm test` needs besides its pod: there during the test only. */}}
+{{- define "lambent.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: "-1"
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+{{- end -}}

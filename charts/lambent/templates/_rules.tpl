@@ -3,7 +3,7 @@
 
 {{/* In every namespace whose functions this release works on. */}}
 {{- define "lambent.rules.controller" -}}
-- apiGroups: [lambent.dev]
+- apiGroups: [lambent.dev] # long code is read when it is needed, not held
   resources: [functions]
   verbs: [get, list, watch]
 - apiGroups: [lambent.dev]
@@ -14,10 +14,23 @@
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [create, delete, get, list, patch, watch]
+  verbs: [create, delete, get, list, watch]
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]
+- apiGroups: [""] # code.configMapRef is read; of environment.valueFrom only the resource version is looked at
+  resources: [configmaps]
+  verbs: [get, list, watch]
+{{- if .Values.rbac.secrets }}
+- apiGroups: [""] # credentials for code and registries are read; of the others only the resource version is looked at
+  resources: [secrets]
+  verbs: [get, list, watch]
+{{- end }}
+{{- if .Values.networkPolicy.environments }}
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [create, delete, get, list, patch, watch]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -26,29 +39,46 @@
 {{- define "lambent.rules.gateway" -}}
 - apiGroups: [lambent.dev]
   resources: [functions]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "lambent.rules.departure" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete, list]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [delete, list]
 {{- end -}}
 
 {{/* About objects that are in no namespace. */}}
 {{- define "lambent.rules.controllerCluster" -}}
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end -}}
 
 {{- define "lambent.rules.gatewayCluster" -}}
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [get, list, watch]
-- apiGroups: [authentication.k8s.io]
+  verbs: [list, watch]
+- apiGroups: [authentication.k8s.io] # the controller at the internal door, callers at the public one
   resources: [tokenreviews]
   verbs: [create]
+{{- if eq .Values.auth.mode "kubernetes" }}
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
 {{- end -}}
 
-{{/* In the release's own namespace. Rights to create cannot be bound to a name. */}}
+{{- define "lambent.rules.departureCluster" -}}
+{{- end -}}
+
+{{/* In the release's own namespace. Rights to create or list cannot be bound to a name. */}}
 {{- define "lambent.rules.controllerOwn" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -66,5 +96,19 @@
   verbs: [get, patch] # patch adds a key that is missing, none is overwritten
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "lambent.rules.departureOwn" -}}
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  resourceNames: [{{ include "lambent.name" . }}-controller, {{ include "lambent.name" . }}-gateway]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""] # what a failed `helm test` left to be read
+  resources: [pods]
+  resourceNames: [{{ include "lambent.name" . }}-selftest]
+  verbs: [delete]
 {{- end -}}

@@ -20,21 +20,31 @@ _LINGER: Final = 1.0
 _BUFFER: Final = memoryview(bytearray(256 * 1024))  # a fresh one for each read would be mapped and unmapped each time
 
 
+Peers = dict["Connection", None]
+"""All open connections of one server, the oldest first."""
+
+
 class Connection(asyncio.BufferedProtocol):
-    """`peers` holds all open connections of one server; over `most` a new one is closed at once."""
+    """Over `most` a new one takes the place of one that is no use: see `_make_room`."""
 
     patience: float | None = 20.0
     """Seconds for the rest of a message once its first byte has come, and for a first request at all."""
     most = 256
 
-    def __init__(self, peers: "set[Connection]", max_head: int = MAX_HEAD_BYTES) -> None:
+    def __init__(self, peers: Peers, max_head: int = MAX_HEAD_BYTES) -> None:
         self.transport: asyncio.Transport | None = None
         self._peers = peers
         self._decoder = RequestDecoder(self.admit, max_head)
         self._busy = False
         self._failed = False
+        self.proven = False
         self._waiting: deque[Request] = deque()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being answered, nothing has begun to arrive."""
+        return not self._busy and not self._decoder.partial
 
     def admit(self, head: RequestHead) -> int:
         """The limit of the body that follows `head`; raises Refusal to refuse before reading it."""
@@ -48,16 +58,16 @@ class Connection(asyncio.BufferedProtocol):
         """Counts the connection, and closes it when there are too many."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        if len(self._peers) >= self.most:
+        if len(self._peers) >= self.most and not self._make_room():
             transport.abort()
             return
-        self._peers.add(self)
+        self._peers[self] = None
         self._expect_progress()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """Forgets what was still waiting: nobody is left to hear the answers."""
         self.transport = None
-        self._peers.discard(self)
+        self._peers.pop(self, None)
         self._waiting.clear()  # nobody is left to hear the answers
         self._calm()
 
@@ -69,6 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         """Requests are handled one after the other, whatever arrives together."""
         decoder = self._decoder
         for request in decoder.feed(bytes(_BUFFER[:nbytes])):
+            self.proven = True
             if self._busy:
                 self._queue(request)
             else:
@@ -142,6 +153,20 @@ class Connection(asyncio.BufferedProtocol):
         if isinstance(failure, ProtocolError):
             return failure.status, BadRequest(failure.message).to_json()
         raise failure
+
+    def _make_room(self) -> bool:
+        """Ends the oldest connection that never asked anything acceptable, else the oldest that is idle.
+
+        So whoever holds connections open, with half a request or none, cannot keep others out.
+        """
+        peers = self._peers
+        useless = next((peer for peer in peers if not peer.proven), None)
+        victim = useless or next((peer for peer in peers if peer.idle), None)
+        if victim is None:
+            return False
+        del peers[victim]
+        victim.abort()
+        return True
 
     def _expect_progress(self) -> None:
         if self.patience is not None:

@@ -32,6 +32,12 @@ RESERVED: Final = frozenset(
 )
 """Lambda's documentation, section "Defined runtime environment variables"; a leading `_` is reserved too."""
 
+_OF_EVERY_RUNTIME: Final = {
+    "TZ": ":UTC",
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+}
+
 OWN_PREFIX: Final = "LAMBENT_"
 """The agent's own variables: kept from children whoever sets them."""
 
@@ -39,27 +45,36 @@ OWN_PREFIX: Final = "LAMBENT_"
 def standing_variables(settings: Settings, runtime_port: int) -> dict[str, str]:
     """What is known before any claim, so that a runtime can wait with it: only defaults that users may override."""
     task, opt, runtime = settings.task_root, settings.opt_root, settings.runtime_dir
+    if settings.program is not None:
+        return {
+            **_OF_EVERY_RUNTIME,
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",  # an image may have none
+            **settings.program.environment,
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_port}",
+            "LAMBDA_TASK_ROOT": task,
+            "LAMBDA_RUNTIME_DIR": runtime,
+        }
     return {
+        **_OF_EVERY_RUNTIME,
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_port}",
         "LAMBDA_TASK_ROOT": task,
         "LAMBDA_RUNTIME_DIR": runtime,
-        "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
         "PATH": f"/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin",
         "LD_LIBRARY_PATH": (f"/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"),
         "PYTHONPATH": runtime,
         "NODE_PATH": f"{opt}/nodejs/node20/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules:{task}",
         "GEM_PATH": f"{task}/vendor/bundle/ruby/3.3.0:{opt}/ruby/gems/3.3.0",
-        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "AWS_LAMBDA_DOTNET_PREJIT": "Once",
     }
 
 
-def runtime_variables(claim: Claim, standing: dict[str, str], log_stream: str) -> dict[str, str]:
+def runtime_variables(claim: Claim, settings: Settings, standing: dict[str, str], log_stream: str) -> dict[str, str]:
     """Everything the runtime's process gets for this function."""
-    own = {name: value for name, value in claim.env.items() if _allowed(name)}
+    own = {name: value for name, value in {**claim.env, **settings.variables}.items() if _allowed(name)}
     variables = {**standing, **own, **_identity(claim, log_stream)}
+    if settings.program is not None:
+        variables["_HANDLER"] = claim.handler or settings.program.handler
     host, _, port = variables["AWS_XRAY_DAEMON_ADDRESS"].rpartition(":")
     variables.update(
         AWS_LAMBDA_RUNTIME_API=standing["AWS_LAMBDA_RUNTIME_API"],

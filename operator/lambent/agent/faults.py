@@ -66,6 +66,15 @@ def unstartable(path: str, error: OSError) -> Fault:
     return Fault("Runtime.InvalidEntrypoint", f"fork/exec {path}: {reason}", report_type="Runtime.InvalidEntrypoint")
 
 
+def bad_folder(path: str, error: OSError) -> Fault:
+    """The image's working directory is no place to be; the first words are Lambda's, the second Go's."""
+    if not path.startswith("/"):
+        message = f"the working directory '{path}' is invalid, it needs to be an absolute path"
+    else:
+        message = f"chdir {path}: {(error.strerror or str(error)).lower()}"
+    return Fault("Runtime.InvalidWorkingDir", message, report_type="Runtime.InvalidWorkingDir")
+
+
 def bad_code(error_type: str, message: str) -> Fault:
     """The code could not be had or is not what was promised."""
     return Fault(error_type, message, report_type=error_type)

@@ -1,12 +1,14 @@
 """What keeps the function, which runs with the agent's uid, out of the agent: prctl(2), before anything else.
 
 Not dumpable: no ptrace, no /proc/<agent>/mem and no /proc/<agent>/environ for processes of the same uid.
-Honest limit: a same-uid process can still send signals, though not SIGKILL or SIGSTOP to PID 1 from inside.
+A same-uid process can still send signals: SIGKILL and SIGSTOP do not reach PID 1 from inside, neither does any signal
+that PID 1 has no handler for, and `endings` tells the kubelet's SIGTERM from the function's.
 """
 
-import ctypes
 import os
+import signal
 
+ENDINGS = frozenset((signal.SIGTERM, signal.SIGINT))
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE_OF_CHILDREN = "1000"
@@ -20,6 +22,11 @@ def become_undumpable() -> None:
 def become_subreaper() -> None:
     """Orphans of the function become our children, so that a reset finds them also where we are not PID 1."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hold_endings() -> None:
+    """Blocks what would end us, until `endings` asks who sent it. Before there is any other thread: they inherit it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
 
 
 def prefer_as_oom_victim(pid: int) -> None:
@@ -38,6 +45,17 @@ def forget_secrets() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
+    try:
+        from _lambent_kernel import prctl  # type: ignore[import-not-found]  # the static program for container images, where ctypes cannot be
+    except ImportError:
+        _prctl_by_ctypes(option, value)
+    else:
+        prctl(option, value)
+
+
+def _prctl_by_ctypes(option: int, value: int) -> None:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         code = ctypes.get_errno()

@@ -1,6 +1,7 @@
 """The platform's lines in a function's log, in AWS's format (its emulator differs)."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .faults import Fault
@@ -37,6 +38,13 @@ class Report:
 def init_start_line(runtime: str) -> bytes:
     """Before each init."""
     return f"INIT_START Runtime Version: {runtime or 'provided'}\n".encode()
+
+
+def launch_error_line(fault: Fault, arguments: Sequence[str], folder: str) -> bytes:
+    """Why a container image could not be started, and what was tried."""
+    return (
+        f"IMAGE\tLaunch error: {fault.message}\tEntrypoint and Cmd: [{' '.join(arguments)}]\tWorkingDir: [{folder}]\n"
+    ).encode("utf-8", "replace")
 
 
 def init_report_line(milliseconds: float, phase: str, fault: Fault) -> bytes:

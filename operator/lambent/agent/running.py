@@ -6,6 +6,7 @@ import json
 import os
 import signal
 
+from . import endings
 from .hosting import Host
 from .logs import Output
 from .memory import choose_meter
@@ -22,14 +23,13 @@ async def serve(settings: Settings) -> None:
     host = Host(settings, output, choose_meter())
     door = Door(host, settings.token_sha256)
     loop.add_signal_handler(signal.SIGCHLD, host.processes.reap)
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, _end_gracefully, host)
+    endings.listen(loop, lambda: _end_gracefully(host), lambda sender: _tell_ignored(output, sender))
     runtime_server = await loop.create_server(host.api.connect, "127.0.0.1", settings.runtime_port)
     runtime_port = runtime_server.sockets[0].getsockname()[1]
     host.open(runtime_port)
     door_server = await loop.create_server(door.connect, settings.host, settings.port, backlog=128)
     _announce(settings.ready, door_server.sockets[0].getsockname()[1], runtime_port)
-    loop.call_soon(_warm_up)
+    loop.call_soon(_warm_up, settings)
     orphaned = asyncio.create_task(_end_orphan(host, door, settings.orphan_seconds))
     await host.ended.wait()
     orphaned.cancel()
@@ -47,6 +47,11 @@ async def live(settings: Settings) -> None:
     await serve(settings)
     # Executor threads may still wait for a slow code store; nothing of them is needed any more.
     os._exit(0)
+
+
+def _tell_ignored(output: Output, sender: int) -> None:
+    """The function's owner may look for it: it had no effect."""
+    output.write(b"lambent: SIGTERM of the function's process %d ignored: only the node ends this one\n" % sender)
 
 
 def _end_gracefully(host: Host) -> None:
@@ -75,11 +80,12 @@ def _announce(ready: str, port: int, runtime_port: int) -> None:
             file.write(line)
 
 
-def _warm_up() -> None:
+def _warm_up(settings: Settings) -> None:
     """While generic and unclaimed: loads what a claim needs, then lets the collector forget what never goes."""
-    import zipfile  # noqa: F401
+    if settings.program is None:  # an image has its code in it
+        import zipfile  # noqa: F401
 
-    from . import fetching  # noqa: F401
+        from . import fetching  # noqa: F401
 
     gc.collect()
     gc.freeze()

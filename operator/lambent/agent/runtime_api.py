@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from .connections import Connection
+from .connections import Connection, Peers
 from .protocol.heads import ProtocolError, RequestHead
 from .protocol.http1 import Request
 from .protocol.names import MAX_RESPONSE_BYTES, MAX_STREAMED_BYTES
@@ -18,6 +18,7 @@ from .runtime_posts import MODE_KEY, Post, read_error, read_init_error, read_res
 from .runtime_states import TABLE, Call, RuntimeState, refusal_message
 
 _PREFIX: Final = b"/2018-06-01/"
+_POSTS: Final = b"/2018-06-01/runtime/"
 _NEXT: Final = b"/2018-06-01/runtime/invocation/next"
 _INIT_ERROR: Final = b"/2018-06-01/runtime/init/error"
 _PING: Final = b"/2018-06-01/ping"
@@ -60,7 +61,7 @@ class RuntimeApi:
 
     def __init__(self, listener: Listener) -> None:
         self.state = RuntimeState.STARTED
-        self.connections: set[Connection] = set()
+        self.connections: Peers = {}
         self._listener = listener
         self._event: Event | None = None
         self._askers: list[RuntimeConnection] = []
@@ -152,6 +153,7 @@ class RuntimeConnection(Connection):
     """A runtime's connection: no time limits, since /next may block for hours."""
 
     patience = None
+    most = 64
 
     def __init__(self, api: RuntimeApi) -> None:
         super().__init__(api.connections, _MAX_HEAD)
@@ -159,6 +161,8 @@ class RuntimeConnection(Connection):
 
     def admit(self, head: RequestHead) -> int:
         """Buffered responses have 6 MB, streamed ones more for now; Lambda allows them 200 MB."""
+        if head.length and not head.target.startswith(_POSTS):
+            return 0  # nothing else has a body worth keeping
         return MAX_STREAMED_BYTES if head.headers.get(MODE_KEY) == b"streaming" else MAX_RESPONSE_BYTES
 
     def handle(self, request: Request) -> None:

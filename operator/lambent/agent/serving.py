@@ -6,7 +6,7 @@ import time
 from _operator import _compare_digest as compare_digest
 from typing import Final
 
-from .connections import JSON, Connection
+from .connections import JSON, Connection, Peers
 from .hosting import Host
 from .invocations import read_invocation
 from .protocol import names
@@ -54,7 +54,7 @@ class Door:
 
     def __init__(self, host: Host, token_sha256: str) -> None:
         self.host = host
-        self.connections: set[Connection] = set()
+        self.connections: Peers = {}
         self.heard = time.monotonic()
         self._digest = token_sha256
         self._accepted = b"\0"  # no header value has a NUL

@@ -1,13 +1,32 @@
 """What the agent is told by its own environment, read once at start. Nothing of it reaches a child."""
 
+import json
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from .protocol.names import DOOR_PORT, RUNTIME_API_PORT
 
 DEFAULT_ORPHAN_SECONDS = 900.0
+_VARIABLE = "LAMBENT_VARIABLE_"
+_NOT_THE_IMAGES = re.compile(r"LAMBENT_.*|KUBERNETES_(SERVICE|PORT)(_.*)?")
+"""Ours, and what the kubelet adds to every container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a container image runs: ENTRYPOINT and CMD, the working directory, and the image's own environment."""
+
+    arguments: tuple[str, ...]
+    folder: str
+    environment: Mapping[str, str]
+
+    @property
+    def handler(self) -> str:
+        """The last argument, as Lambda takes it for `_HANDLER`; empty when there is only a program."""
+        return self.arguments[-1] if len(self.arguments) > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +44,49 @@ class Settings:
     bootstrap: str = "/var/runtime/bootstrap"
     prestart: bool = False
     orphan_seconds: float = DEFAULT_ORPHAN_SECONDS
+    program: Program | None = None
+    """Of a container image; else a bootstrap is looked for."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The function's own that do not come with the claim."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Raises ValueError naming the variable that is missing or makes no sense."""
+        """Raises ValueError naming the variable that is missing or makes no sense. An empty one is as none."""
         digest = environment.get("LAMBENT_TOKEN_SHA256", "").lower()
         if len(digest) != 64 or digest.strip("0123456789abcdef"):
             raise ValueError("LAMBENT_TOKEN_SHA256 must be the hexadecimal SHA-256 of the door's token")
-        runtime_dir = environment.get("LAMBENT_RUNTIME_DIR", "/var/runtime")
+        runtime_dir = environment.get("LAMBENT_RUNTIME_DIR") or "/var/runtime"
         return cls(
             token_sha256=digest,
-            host=environment.get("LAMBENT_AGENT_HOST", "0.0.0.0"),  # noqa: S104
+            host=environment.get("LAMBENT_AGENT_HOST") or "0.0.0.0",  # noqa: S104
             port=_number(environment, "LAMBENT_AGENT_PORT", DOOR_PORT),
             runtime_port=_number(environment, "LAMBENT_RUNTIME_PORT", RUNTIME_API_PORT),
             ready=environment.get("LAMBENT_READY_FD", ""),
-            task_root=environment.get("LAMBENT_TASK_ROOT", "/var/task"),
-            opt_root=environment.get("LAMBENT_OPT_ROOT", "/opt"),
+            task_root=environment.get("LAMBENT_TASK_ROOT") or "/var/task",
+            opt_root=environment.get("LAMBENT_OPT_ROOT") or "/opt",
             runtime_dir=runtime_dir,
-            bootstrap=environment.get("LAMBENT_BOOTSTRAP", f"{runtime_dir}/bootstrap"),
+            bootstrap=environment.get("LAMBENT_BOOTSTRAP") or f"{runtime_dir}/bootstrap",
             prestart=environment.get("LAMBENT_PRESTART", "0") == "1",
             orphan_seconds=float(_number(environment, "LAMBENT_ORPHAN_SECONDS", int(DEFAULT_ORPHAN_SECONDS))),
+            program=_program(environment),
+            variables={
+                name.removeprefix(_VARIABLE): value for name, value in environment.items() if name.startswith(_VARIABLE)
+            },
         )
+
+
+def _program(environment: Mapping[str, str]) -> Program | None:
+    command = environment.get("LAMBENT_COMMAND")
+    if not command:
+        return None
+    try:
+        arguments = json.loads(command)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, list) or not all(isinstance(word, str) and "\0" not in word for word in arguments):
+        raise ValueError("LAMBENT_COMMAND must be a JSON list of strings")
+    own = {name: value for name, value in environment.items() if not _NOT_THE_IMAGES.fullmatch(name)}
+    return Program(tuple(arguments), environment.get("LAMBENT_WORKING_DIRECTORY") or "/", own)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -2,7 +2,8 @@
 
 A managed runtime that can wait (Python: its interpreter is up and AWS's client imported before anybody has claimed)
 gets one JSON document through a pipe, whose descriptor is named in LAMBENT_CLAIM_FD. One that cannot, and the
-function's own bootstrap, is started at the claim with everything in its environment.
+function's own bootstrap, is started at the claim with everything in its environment. So is a container image's
+ENTRYPOINT, which is found as a shell would: by PATH where it is a bare name.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from .environment import runtime_variables
-from .faults import Fault, missing_bootstrap, unstartable
+from .faults import Fault, bad_folder, missing_bootstrap, unstartable
 from .logs import LogPipe, Sink
 from .protocol.claims import Claim
-from .settings import Settings
-from .supervising import Command, Processes
+from .reports import launch_error_line
+from .settings import Program, Settings
+from .supervising import BadFolder, Command, Processes
 
 CLAIM_FD: Final = "LAMBENT_CLAIM_FD"
 _F_SETPIPE_SZ: Final = 1031
@@ -48,7 +50,7 @@ class Starter:
         self._settings = settings
         self._processes = processes
         self._standing = standing
-        self.waits = settings.prestart and os.path.isfile(settings.bootstrap)
+        self.waits = settings.program is None and settings.prestart and os.path.isfile(settings.bootstrap)
 
     def prestart(self, sink: Sink) -> Runtime:
         """A runtime that waits for its claim. StartFailure when the image is broken."""
@@ -56,7 +58,8 @@ class Starter:
         fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             environment = {**self._standing, CLAIM_FD: str(reader)}
-            return self._start(self._settings.bootstrap, environment, sink, (reader, writer))
+            command = self._command(self._settings.bootstrap, environment)
+            return self._start(command, sink, (reader, writer))
         except StartFailure:
             os.close(writer)
             raise
@@ -65,16 +68,23 @@ class Starter:
 
     def start(self, claim: Claim, log_stream: str, sink: Sink) -> Runtime:
         """A runtime with the function's environment, ready to initialise."""
-        variables = runtime_variables(claim, self._standing, log_stream)
         if self.waits:
             runtime = self.prestart(sink)
             self.hand_over(runtime, claim, log_stream)
             return runtime
-        return self._start(self._program(), variables, sink, ())
+        variables = runtime_variables(claim, self._settings, self._standing, log_stream)
+        program = self._settings.program
+        if program is None:
+            return self._start(self._command(self._bootstrap(), variables), sink, ())
+        try:
+            return self._start(_image_command(program, variables), sink, ())
+        except StartFailure as failure:
+            sink(launch_error_line(failure.fault, program.arguments, program.folder))
+            raise
 
     def hand_over(self, runtime: Runtime, claim: Claim, log_stream: str) -> None:
         """Tells a waiting runtime who it is. A broken pipe is noticed by its exit."""
-        variables = runtime_variables(claim, self._standing, log_stream)
+        variables = runtime_variables(claim, self._settings, self._standing, log_stream)
         document = {"env": variables, "handler": claim.handler, "cwd": self._settings.task_root}
         try:
             os.write(runtime.claim_fd, json.dumps(document).encode())
@@ -84,7 +94,7 @@ class Starter:
             os.close(runtime.claim_fd)
             runtime.claim_fd = -1
 
-    def _program(self) -> str:
+    def _bootstrap(self) -> str:
         """/var/runtime/bootstrap where the image has one, else the function's, else a layer's."""
         own = [f"{self._settings.task_root}/bootstrap", f"{self._settings.opt_root}/bootstrap"]
         for candidate in (self._settings.bootstrap, *own):
@@ -92,14 +102,36 @@ class Starter:
                 return candidate
         raise StartFailure(missing_bootstrap(own))
 
-    def _start(self, program: str, variables: dict[str, str], sink: Sink, claim: tuple[int, ...]) -> Runtime:
-        pipe = LogPipe(asyncio.get_running_loop(), sink)
+    def _command(self, bootstrap: str, variables: dict[str, str]) -> Command:
         folder = self._settings.task_root if os.path.isdir(self._settings.task_root) else "/"
+        return Command(bootstrap, (bootstrap,), variables, folder)
+
+    def _start(self, command: Command, sink: Sink, claim: tuple[int, ...]) -> Runtime:
+        pipe = LogPipe(asyncio.get_running_loop(), sink)
         try:
-            pid = self._processes.start(Command((program,), variables, folder, pipe.writer, claim[:1]))
+            pid = self._processes.start(command, pipe.writer, claim[:1])
         except OSError as error:
             pipe.started()
             pipe.close()
-            raise StartFailure(unstartable(program, error)) from error
+            bad = isinstance(error, BadFolder)
+            fault = bad_folder(command.folder, error) if bad else unstartable(command.program, error)
+            raise StartFailure(fault) from error
         pipe.started()
         return Runtime(pid, pipe, claim[1] if claim else -1)
+
+
+def _image_command(program: Program, variables: dict[str, str]) -> Command:
+    """StartFailure when ENTRYPOINT and CMD are empty, or a bare name is nowhere on the PATH."""
+    if not program.arguments:
+        raise StartFailure(missing_bootstrap([]))
+    name = program.arguments[0]
+    path = name if "/" in name else _find(name, program.folder, variables.get("PATH", ""))
+    return Command(path, program.arguments, variables, program.folder)
+
+
+def _find(name: str, folder: str, path: str) -> str:
+    for place in path.split(":"):
+        candidate = os.path.join(folder, place, name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    raise StartFailure(missing_bootstrap([name]))

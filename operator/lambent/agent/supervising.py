@@ -7,25 +7,28 @@ below us (we are the subreaper, so whoever daemonises comes back to us).
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from .hardening import prefer_as_oom_victim
 
+_IGNORED_HERE: Final = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python; a function expects the default
 _PATIENCE: Final = 5.0  # after SIGKILL only the kernel can delay the end of a process
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`arguments[0]` is the program's path. `kept` descriptors stay open in the child."""
+    """`program` is a path, relative to `folder` if it is relative; `arguments[0]` is how it is called."""
 
+    program: str
     arguments: Sequence[str]
     environment: dict[str, str]
     folder: str
-    output: int
-    kept: tuple[int, ...] = field(default=())
+
+
+class BadFolder(OSError):
+    """The working directory cannot be entered."""
 
 
 class Processes:
@@ -33,25 +36,34 @@ class Processes:
 
     def __init__(self, on_exit: Callable[[int, int], None]) -> None:
         self._on_exit = on_exit
-        self._started: dict[int, subprocess.Popen[bytes]] = {}
+        self._started: set[int] = set()
         self.childless = True
 
-    def start(self, command: Command) -> int:
-        """The pid. OSError when the program cannot be executed, with execve's errno."""
-        process = subprocess.Popen(
-            command.arguments,
-            env=command.environment,
-            cwd=command.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=command.output,
-            stderr=command.output,
-            pass_fds=command.kept,
-            start_new_session=True,
-        )
-        self._started[process.pid] = process
+    def start(self, command: Command, output: int, kept: Sequence[int] = ()) -> int:
+        """The pid; `output` becomes stdout and stderr, `kept` stay open.
+
+        BadFolder, or OSError when the program cannot be executed, with execve's errno.
+        """
+        try:
+            os.chdir(command.folder)  # inherited; nothing else of this process asks where it is
+        except OSError as error:
+            raise BadFolder(error.errno, error.strerror, command.folder) from error
+        try:
+            pid = os.posix_spawn(
+                command.program,
+                tuple(command.arguments),
+                command.environment,
+                file_actions=_redirections(output, kept),
+                setsid=True,
+                setsigmask=(),  # what `endings` blocks here must not be blocked there
+                setsigdef=_IGNORED_HERE,
+            )
+        finally:
+            os.chdir("/")
+        self._started.add(pid)
         self.childless = False
-        prefer_as_oom_victim(process.pid)
-        return process.pid
+        prefer_as_oom_victim(pid)
+        return pid
 
     def reap(self) -> None:
         """Takes every ended child, also those that were handed to us as PID 1 or subreaper."""
@@ -64,10 +76,9 @@ class Processes:
             if pid == 0:
                 self.childless = False
                 return
-            process = self._started.pop(pid, None)
-            if process is not None:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                self._on_exit(pid, process.returncode)
+            if pid in self._started:
+                self._started.discard(pid)
+                self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
     async def end_all(self) -> None:
         """Returns when no process of the function is left. TimeoutError when the kernel does not let go."""
@@ -95,6 +106,15 @@ class Processes:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+
+
+def _redirections(output: int, kept: Sequence[int]) -> list[tuple[Any, ...]]:
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+        *((os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in kept),  # clears close-on-exec
+    ]
 
 
 def descendants(root: int) -> list[int]:

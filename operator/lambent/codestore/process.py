@@ -9,24 +9,26 @@ import signal
 import sys
 import time
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from lambent.adapters.code.directory import BlobDirectory
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
-from lambent.model.errors import LambentError
+from lambent.model.errors import LambentError, Unavailable
 
-from .metering import Metrics, VolumeWatch
+from .backends import Backend, backend
+from .listening import Port
+from .metering import COUNT_SECONDS, Metrics, VolumeWatch
+from .scrubbing import Scrubber
 from .serving import Door
-from .settings import InvalidSettings, Settings
+from .settings import InBucket, InvalidSettings, Settings
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS, CLEANUP_SECONDS = 20.0, 3.0
-"""For requests under way, and for what is left of them; Kubernetes kills after 30."""
-BACKLOG = 1024
-"""Cold starts come in crowds."""
+DRAIN_SECONDS = 20.0
+"""For requests under way; Kubernetes kills after 30."""
+TIDY_SECONDS = 3600.0
+COUNT_BUCKET_SECONDS = 600.0
+"""A bucket's lists are paid for, one for every thousand blobs."""
 
 
 def run() -> int:
@@ -51,35 +53,48 @@ async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    blobs = BlobDirectory(settings.directory)
-    await blobs.prepare()
-    registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    watch = VolumeWatch(blobs, metrics, time.monotonic)
-    telemetry = TelemetryServer(registry, Health(ready=watch.problem))
-    door = Door(blobs, settings.url_key, time.time, metrics)
-    runner = web.AppRunner(door.application(), access_log=None, shutdown_timeout=CLEANUP_SECONDS)
-    await runner.setup()
-    watching = asyncio.create_task(watch.run())
-    try:
-        await telemetry.start(settings.metrics_port)
-        site = web.TCPSite(runner, port=settings.port, backlog=BACKLOG)
-        await site.start()
-        log.info("serving", extra={"port": settings.port, "metricsPort": settings.metrics_port})
-        await _until(stopping, watching)
-        log.info("stopping")
-        await site.stop()
-        await door.traffic.drain(DRAIN_SECONDS)
-    finally:
-        await runner.cleanup()
-        watching.cancel()
-        await telemetry.stop()
+    async with backend(settings.place) as blobs:
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        in_bucket = isinstance(settings.place, InBucket)
+        watch = VolumeWatch(blobs, metrics, time.monotonic, COUNT_BUCKET_SECONDS if in_bucket else COUNT_SECONDS)
+        telemetry = TelemetryServer(registry, Health(ready=watch.problem))
+        door = Door(blobs, settings.url_key, time.time, metrics)
+        port = Port(door.application())
+        background = [asyncio.create_task(watch.run()), asyncio.create_task(_tidy(blobs))]
+        if settings.scrub_bytes_per_second:
+            scrubber = Scrubber(blobs, metrics, settings.scrub_bytes_per_second, time.monotonic)
+            background.append(asyncio.create_task(scrubber.run()))
+        try:
+            await telemetry.start(settings.metrics_port)
+            await port.open(None, settings.port)
+            log.info("serving", extra={"port": port.number, "metricsPort": telemetry.port})
+            await _until(stopping, background)
+            log.info("stopping")
+            port.close()
+            await door.traffic.drain(DRAIN_SECONDS)
+        finally:
+            await port.clean_up()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await telemetry.stop()
 
 
-async def _until(stopping: asyncio.Event, watching: asyncio.Task[None]) -> None:
-    """Wait for the signal; a watch that ended by itself is a bug, and a process without one must not go on."""
+async def _tidy(blobs: Backend) -> None:
+    while True:
+        try:
+            await blobs.tidy()
+        except Unavailable as error:
+            log.warning("what killed processes left cannot be swept", extra={"reason": str(error)})
+        await asyncio.sleep(TIDY_SECONDS)
+
+
+async def _until(stopping: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
+    """Wait for the signal; a loop that ended by itself is a bug, and a process without one must not go on."""
     waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait((waiting, watching), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((waiting, *background), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if watching.done():
-        watching.result()
+    for task in background:
+        if task.done():
+            task.result()

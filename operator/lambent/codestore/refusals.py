@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable
 
 from aiohttp import web
 
-from lambent.adapters.code.blobs import StoreFull, WrongDigest
+from lambent.adapters.code.blobs import StoreFull, TooYoung, WrongDigest
 from lambent.model.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,17 @@ def _refusal(error: Exception) -> Refusal:
     match error:
         case WrongDigest():
             return Refusal(400, "WrongDigest", str(error))
+        case TooYoung():
+            return Refusal(412, "PreconditionFailed", str(error))
         case StoreFull():
             log.warning("blob not stored", extra={"reason": str(error)})
             return Refusal(507, "StoreFull", str(error))
         case Unavailable():
-            log.warning("volume unavailable", extra={"reason": str(error)})
-            return Refusal(503, "Unavailable", str(error))
+            log.warning("blobs unavailable", extra={"reason": str(error)})
+            refusal = Refusal(503, "Unavailable", str(error))
+            if error.retry_after is not None:
+                refusal.headers["Retry-After"] = str(math.ceil(error.retry_after))
+            return refusal
         case web.HTTPException():  # what aiohttp's router refuses: 404, 405
             refusal = Refusal(error.status, error.reason.replace(" ", ""), error.reason)
             if "Allow" in error.headers:

@@ -1,10 +1,16 @@
-"""The code store's door: `GET`, `HEAD` and `PUT /v1/blobs/sha256/<digest>?exp=…&sig=…`.
+"""The code store's door. Each request is signed for its method and until its expiry.
+
+- `GET`, `HEAD` and `PUT /v1/blobs/sha256/<digest>?exp=…&sig=…`
+- `DELETE /v1/blobs/sha256/<digest>?olderThan=<seconds>&exp=…&sig=…`, the condition signed with the rest
+- `GET /v1/blobs?exp=…&sig=…`: what there is, a JSON object a line
 
 Nothing is looked up before the signature holds.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +22,14 @@ from aiohttp.typedefs import Handler
 
 from lambent.adapters.code.blobs import Blob
 from lambent.model.errors import Unavailable
-from lambent.wire.signed_urls import BLOB_PREFIX, SignedRequest, blob_path, signature_holds
+from lambent.wire.signed_urls import (
+    BLOB_PREFIX,
+    LISTING_PATH,
+    SignedRequest,
+    blob_path,
+    deletion_path,
+    signature_holds,
+)
 
 from .draining import Traffic
 from .metering import Metrics
@@ -26,6 +39,8 @@ from .uploading import STALL_SECONDS, Upload
 log = logging.getLogger(__name__)
 
 CLIENT_GONE = 499  # as nginx counts it: the client hung up first
+LISTED_AT_ONCE = 500
+_AGE_DIGITS = 9
 _FOREVER = "private, max-age=31536000, immutable"  # private: the URL is a credential
 
 
@@ -50,6 +65,12 @@ class Blobs(Protocol):
     def open(self, digest: str) -> AbstractAsyncContextManager[ReadableBlob | None]:
         """The blob to read from, None when it is not there."""
 
+    def list(self) -> AsyncIterator[Blob]:
+        """Every blob."""
+
+    async def delete(self, digest: str, older_than: float) -> bool:
+        """Remove; False when it was not there. Raises TooYoung, Unavailable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -69,6 +90,8 @@ class Door:
         application.router.add_get(path, self._get, allow_head=False)
         application.router.add_head(path, self._head)
         application.router.add_put(path, self._put)
+        application.router.add_delete(path, self._delete)
+        application.router.add_get(LISTING_PATH, self._list, allow_head=False)
         return application
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
@@ -80,11 +103,10 @@ class Door:
             await response.prepare(request)
             try:
                 async for piece in opened.read(start, stop):
-                    await response.write(piece)
-            except Unavailable as error:  # the status is out: only a broken connection can still tell
+                    await self._write(response, piece)
+            except Unavailable as error:
                 log.warning("blob broke off", extra={"digest": digest, "reason": str(error)})
-                if request.transport is not None:
-                    request.transport.abort()
+                _break_off(request)
         return response
 
     async def _head(self, request: web.Request) -> web.StreamResponse:
@@ -103,14 +125,55 @@ class Door:
             log.info("blob stored", extra={"digest": digest, "size": upload.size})
         return web.Response(status=201 if created else 200, headers={"ETag": f'"{digest}"'})
 
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        digest, age = request.match_info["digest"], request.query.get("olderThan", "")
+        older_than = int(age) if age.isascii() and age.isdigit() and len(age) <= _AGE_DIGITS else -1
+        self._admit(request, deletion_path(digest, older_than), "DELETE")
+        if not await self.blobs.delete(digest, older_than):
+            raise _not_found(digest)
+        log.info("blob deleted", extra={"digest": digest})
+        return web.Response(status=204)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        self._admit(request, LISTING_PATH, "GET")
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
+        lines: list[str] = []
+        try:
+            async for blob in self.blobs.list():
+                lines.append(json.dumps({"digest": blob.digest, "size": blob.size, "ageSeconds": round(blob.age, 3)}))
+                if len(lines) >= LISTED_AT_ONCE:
+                    await _prepare(response, request)
+                    await self._write(response, ("\n".join(lines) + "\n").encode())
+                    lines.clear()
+        except Unavailable as error:
+            if not response.prepared:
+                raise
+            log.warning("listing broke off", extra={"reason": str(error)})
+            _break_off(request)
+            return response
+        await _prepare(response, request)
+        await self._write(response, "".join(f"{line}\n" for line in lines).encode())
+        return response
+
+    async def _write(self, response: web.StreamResponse, piece: bytes) -> None:
+        """A reader that takes nothing for so long holds a file open for nobody."""
+        try:
+            async with asyncio.timeout(self.stall_seconds):
+                await response.write(piece)
+        except TimeoutError:
+            raise Unavailable(f"the client took nothing for {self.stall_seconds:g} seconds") from None
+
     def _admitted(self, request: web.Request, *methods: str) -> str:
         digest = request.match_info["digest"]
+        self._admit(request, blob_path(digest), *methods)
+        return digest
+
+    def _admit(self, request: web.Request, path: str, *methods: str) -> None:
         expires, signature = request.query.get("exp", ""), request.query.get("sig", "")
-        signed = (SignedRequest(method, blob_path(digest), expires, signature) for method in methods)
+        signed = (SignedRequest(method, path, expires, signature) for method in methods)
         now = self.now()
         if not any(signature_holds(self.key, candidate, now) for candidate in signed):
             raise Refusal(403, "AccessDenied", "the signature is wrong or has expired")
-        return digest
 
     @web.middleware
     async def _counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -124,6 +187,17 @@ class Door:
             return response
         finally:
             self.metrics.answered(request.method, status)
+
+
+async def _prepare(response: web.StreamResponse, request: web.Request) -> None:
+    if not response.prepared:
+        await response.prepare(request)
+
+
+def _break_off(request: web.Request) -> None:
+    """The status is out: only a broken connection can still tell that this was not all."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _not_found(digest: str) -> Refusal:

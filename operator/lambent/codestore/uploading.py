@@ -19,6 +19,9 @@ BLOB_BYTES_MAX = 70 * MIB
 STALL_SECONDS = 30.0
 """How long an upload may bring nothing. A slow client is served, one that holds a file open is not."""
 
+UPLOAD_SECONDS = 900.0
+"""How long an upload may take in all: a byte now and then is no slow client, it holds a file open too."""
+
 
 class Upload:
     """One request's body, in pieces. Refuses with 400, 408 or 413; `size` is what has come so far."""
@@ -28,6 +31,7 @@ class Upload:
             raise _too_large()
         self._content = request.content
         self._stall_seconds = stall_seconds
+        self._deadline = asyncio.get_running_loop().time() + UPLOAD_SECONDS
         self.size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -38,8 +42,11 @@ class Upload:
             yield piece
 
     async def _piece(self) -> bytes:
+        now = asyncio.get_running_loop().time()
+        if now >= self._deadline:
+            raise Refusal(408, "RequestTimeout", f"the body was not there after {UPLOAD_SECONDS:g} seconds")
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            async with asyncio.timeout_at(min(now + self._stall_seconds, self._deadline)):
                 return await self._content.readany()
         except TimeoutError as error:
             raise Refusal(408, "RequestTimeout", f"no byte for {self._stall_seconds:g} seconds") from error

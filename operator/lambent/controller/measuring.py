@@ -31,3 +31,16 @@ class ControllerMetrics:
         )
         self.depth = Gauge("lambent_controller_queue_depth", "Functions that wait to be looked at.", registry=registry)
         self.leading = Gauge("lambent_controller_leading", "1 while this replica leads, else 0.", registry=registry)
+        self.fetches = Histogram(
+            "lambent_controller_fetch_seconds",
+            "Time to fetch and store code from outside, by source (url, s3, config_map, image) and outcome.",
+            ["source", "outcome"],
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
+            registry=registry,
+        )
+        self.fetched_bytes = Counter(
+            "lambent_controller_fetched_bytes",
+            "Bytes of code that were fetched and stored.",
+            ["source"],
+            registry=registry,
+        )

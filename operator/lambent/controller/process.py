@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,8 @@ from lambent.adapters.gateways import GatewayClient
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.events import EventRecorder
 from lambent.adapters.kube.leases import Candidacy, lead
-from lambent.adapters.kube.observing import Deleted, Listed, observe
+from lambent.adapters.kube.observing import Deleted, Listed, Pace, observe
+from lambent.adapters.kube.pulses import Pulses
 from lambent.adapters.kube.resources import ENDPOINT_SLICES, PODS
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
@@ -27,21 +29,22 @@ from lambent.controller.applying import Tools
 from lambent.controller.demanding import DemandBoard, DemandListener
 from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.measuring import ControllerMetrics
+from lambent.controller.policing import PolicyKeeper
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
+from lambent.controller.reference_watches import Manner, ReferenceWatches
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.settings import ControllerSettings
 from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
-from lambent.controller.watching import Sweeper, watch
+from lambent.controller.supplying import supplied
+from lambent.controller.sweeping import Sweeper
+from lambent.controller.watching import Watcher
 from lambent.core.workload import WorkloadSettings
 from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
 
 log = logging.getLogger(__name__)
-
-STOPPING_SECONDS = 1.0
-"""Kopf waits for all tasks that are younger than itself, whoever made them; the Lease has to be given back in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Surroundings:
     """What the work of a leader finds in its process."""
 
     metrics: ControllerMetrics
-    main: asyncio.Task[int]
+    pulses: Pulses
 
 
 def run() -> int:
@@ -66,23 +69,25 @@ def run() -> int:
 
 async def _main(settings: ControllerSettings) -> int:
     registry = CollectorRegistry()
-    metrics = ControllerMetrics(registry)
-    telemetry = TelemetryServer(registry, Health())  # a standby is as ready as a leader
+    metrics, pulses = ControllerMetrics(registry), Pulses()
+    # a standby is as ready as a leader, and has nothing to watch
+    telemetry = TelemetryServer(registry, Health(live=pulses.problem))
     await telemetry.start(settings.metrics_port)
     main = asyncio.current_task()
     assert main is not None
-    _stop_on_signals(main)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     try:
         async with await KubeClient.connect() as client:
-            keys = await ensure_keys(client, settings.pod_namespace, settings.keys_secret)
+            keys = await _patiently(lambda: ensure_keys(client, settings.pod_namespace, settings.keys_secret))
             candidacy = Candidacy(settings.lease_name, settings.pod_namespace, settings.pod_name)
             log.info("waiting for the lease %s/%s", settings.pod_namespace, settings.lease_name)
-            led = await lead(client, candidacy, lambda: _work(settings, client, keys, Surroundings(metrics, main)))
+            led = await lead(client, candidacy, lambda: _work(settings, client, keys, Surroundings(metrics, pulses)))
             return 0 if led else 1
     except asyncio.CancelledError:
         log.info("stopped")
         return 0
-    except LambentError as error:  # the API server refused or is away: no place in the code to look at
+    except LambentError as error:  # the API server refused: no place in the code to look at
         log.error("the controller ends: %s", error)  # noqa: TRY400
         return 1
     except Exception:
@@ -92,52 +97,64 @@ async def _main(settings: ControllerSettings) -> int:
         await telemetry.stop()
 
 
-def _stop_on_signals(main: asyncio.Task[int]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
+async def _patiently(ask: Callable[[], Awaitable[Keys]]) -> Keys:
+    """An API server that is away is waited for: ending helps nobody, and being restarted takes longer each time."""
+    wait = 1.0
+    while True:
+        try:
+            return await ask()
+        except Unavailable as error:
+            log.warning("the API server does not answer; again in %.0f s: %s", wait, error)
+            await asyncio.sleep(wait)
+            wait = min(15.0, wait * 2)
 
 
 async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, around: Surroundings) -> None:
     """What the leader does, until anything breaks."""
     log.info("leading")
-    metrics = around.metrics
+    metrics, pulses = around.metrics, around.pulses
     metrics.leading.set(1)
     queue = WorkQueue(settings.workers)
     metrics.depth.set_function(lambda: queue.depth)
     store = Store(queue.add)
     board = DemandBoard(queue.add)
-    async with aiohttp.ClientSession() as session:
+    references = ReferenceBoard(queue.add)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        suppliers = await stack.enter_async_context(supplied(settings.sources, client, session, metrics))
         gateways = GatewayClient(session, settings.internal_token_file)
         recorder = EventRecorder(client, names.FIELD_MANAGER_CONTROLLER, settings.pod_name)
-        shelf = CodeShelf(CodeStoreClient(settings.codestore_url, session), keys.url)
+        codestore = CodeStoreClient(settings.codestore_url, session)
+        shelf = CodeShelf(codestore, keys.url, suppliers=suppliers, nudge=queue.add)
         workload = await _workload(settings.workload, client)
-        references = ReferenceBoard(queue.add)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
         reconciler = Reconciler(tools, shelf, settings.installation)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
-        await sweeper.sweep()  # nothing is decided before everything was seen
+        await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
-        background = [
-            asyncio.create_task(queue.run(reconciler.reconcile), name="queue"),
-            asyncio.create_task(sweeper.run(), name="sweeper"),
-            asyncio.create_task(_find_gateways(settings, client, listener), name="gateways"),
-        ]
-        started, stop = asyncio.Event(), asyncio.Event()
-        watching = asyncio.create_task(watch(store, settings.namespaces, started, stop), name="kopf")
+        work: dict[str, Coroutine[Any, Any, None]] = {
+            "queue": queue.run(reconciler.reconcile),
+            "watching": Watcher(store, settings.namespaces, pulses).run(),
+            "sweeping": sweeper.run(),
+            "gateways": _find_gateways(settings, client, listener, pulses),
+            "references": ReferenceWatches(client, references, Manner(everywhere=not settings.namespaces)).run(),
+        }
+        if settings.policies is not None:
+            work["policies"] = PolicyKeeper(client, store, settings.policies, settings.namespaces).run()
+        tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
         try:
-            await _first(started.wait(), [watching, *background])
-            _stop_on_signals(around.main)  # kopf took them, but it would stop our tasks as if they were its own
-            await _first(asyncio.Event().wait(), [watching, *background])
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:  # none of them ever ends well
+                task.result()
+                raise Unavailable(f"{task.get_name()} ended")
         finally:
-            await listener.close()
-            for task in background:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-            stop.set()  # kopf closes its connections when it is asked, and not when it is cancelled
-            await asyncio.wait({watching}, timeout=STOPPING_SECONDS)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await listener.close()
+            await reconciler.close()
+            await shelf.close()
             metrics.leading.set(0)
 
 
@@ -149,23 +166,16 @@ async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSet
     return replace(wanted, start_cpu_millicores=0)
 
 
-async def _first(wanted: Coroutine[Any, Any, object], background: list[asyncio.Task[None]]) -> None:
-    """Wait for something, unless one of the tasks that never end does: that is raised."""
-    waiting = asyncio.ensure_future(wanted)
-    try:
-        done, _ = await asyncio.wait({waiting, *background}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {waiting}:
-            task.result()
-            raise Unavailable(f"{task.get_name()} ended")
-    finally:
-        waiting.cancel()
-
-
-async def _find_gateways(settings: ControllerSettings, client: KubeClient, listener: DemandListener) -> None:
+async def _find_gateways(
+    settings: ControllerSettings, client: KubeClient, listener: DemandListener, pulses: Pulses
+) -> None:
     """Gateways are the endpoints of their headless Service, ready or not: they report demand either way."""
+    watcher = ENDPOINT_SLICES.collection(settings.pod_namespace)
+    pulses.expect([watcher])
+    pace = Pace(beat=lambda: pulses.beat(watcher))
     slices: dict[str, list[str]] = {}
     selector = f"kubernetes.io/service-name={settings.gateway_service}"
-    async for seen in observe(client, ENDPOINT_SLICES, namespace=settings.pod_namespace, selector=selector):
+    async for seen in observe(client, ENDPOINT_SLICES, namespace=settings.pod_namespace, selector=selector, pace=pace):
         match seen:
             case Listed(objects):
                 slices = {body["metadata"]["name"]: _addresses(body) for body in objects}

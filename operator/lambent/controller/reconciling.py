@@ -24,15 +24,16 @@ from lambent.core.plan import (
     Installation,
     NarrowPods,
     Observation,
+    ObtainCode,
     Plan,
     PlanState,
     RecordEvent,
     RetirePods,
-    ObtainCode,
     TellNotNarrowed,
     WriteStatus,
 )
 from lambent.core.readiness import Problem, StoredCode
+from lambent.core.references import Versions
 from lambent.model.conditions import Reason
 from lambent.model.errors import LambentError, Unavailable
 from lambent.model.functions import FunctionObject
@@ -90,8 +91,11 @@ class Reconciler:
         account = self._tools.store.account(function.namespace)
         if account is None:  # its namespace will be seen in a moment
             return 1.0
+        versions = self._tools.references.versions(function)
+        if not function.deleting and self._tools.references.unseen(function):
+            return None  # what exists is about to be looked up, and that nudges
         memory = self._memories.setdefault(uid, _Memory())
-        seen = self._observe(function, account, memory)
+        seen = self._observe(function, account, memory, versions)
         decided = planning.plan(seen, self._installation, memory.state)
         if decided.actions == (ObtainCode(),):
             seen = replace(seen, code=await self._shelf.obtain(function, seen.versions))
@@ -105,9 +109,8 @@ class Reconciler:
             raise Unavailable(seen.code.message)  # said in the status; the queue tries again
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _observe(self, function: FunctionObject, account: str, memory: _Memory) -> Observation:
+    def _observe(self, function: FunctionObject, account: str, memory: _Memory, versions: Versions) -> Observation:
         store, board = self._tools.store, self._tools.board
-        versions = self._tools.references.versions(function)
         now = self._clock()
         return Observation(
             function=function,
@@ -115,6 +118,7 @@ class Reconciler:
             older=store.older(function),
             code=self._shelf.lookup(function, versions),
             versions=versions,
+            unknown=self._tools.references.refusal(function),
             pods=store.pods(function.uid),
             reports=board.reports(function.uid),
             gateways_heard=board.heard(),
@@ -208,6 +212,12 @@ class Reconciler:
         """Wait for everything that was begun."""
         while self._begun:
             await asyncio.wait(self._begun)
+
+    async def close(self) -> None:
+        """End everything that was begun: whoever leads next begins it again."""
+        for task in self._begun:
+            task.cancel()
+        await asyncio.gather(*self._begun, return_exceptions=True)
 
     async def _report_malformed(self, function: Malformed) -> None:
         timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

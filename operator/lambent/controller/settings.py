@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lambent.agent.protocol.names import DOOR_PORT
 from lambent.core.plan import Installation
+from lambent.core.policies import Release
 from lambent.core.scaling import ScalingSettings
 from lambent.core.workload import WorkloadSettings
+from lambent.model.addresses import AddressPolicy, Network, parse_networks
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Where code may come from."""
+
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    """What may be dialled on a tenant's word."""
+    insecure_registries: frozenset[str] = frozenset()
+    s3_endpoint: str = ""
+    """Where functions name none; the administrator's word."""
+    s3_region: str = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,10 @@ class ControllerSettings:
     lease_name: str
     metrics_port: int
     log_level: str
-    workers: int = field(default=16)
+    workers: int = 16
+    sources: SourceSettings = field(default_factory=SourceSettings)
+    policies: Release | None = None
+    """Whose gateway environments accept; None: no NetworkPolicies are written."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> ControllerSettings:
@@ -58,7 +75,7 @@ class ControllerSettings:
                 start_cpu_millicores=read.number("LAMBENT_START_CPU_MILLICORES", 1000, at_least=0),
                 cpu_request_percent=min(100, read.number("LAMBENT_CPU_REQUEST_PERCENT", 10, at_least=1)),
             ),
-            namespaces=tuple(filter(None, (part.strip() for part in read.text("LAMBENT_NAMESPACES", "").split(",")))),
+            namespaces=tuple(read.list("LAMBENT_NAMESPACES")),
             codestore_url=read.text("LAMBENT_CODESTORE_URL"),
             internal_token_file=read.text("LAMBENT_INTERNAL_TOKEN_FILE"),
             gateway_service=read.text("LAMBENT_GATEWAY_SERVICE"),
@@ -70,7 +87,27 @@ class ControllerSettings:
             metrics_port=read.number("LAMBENT_METRICS_PORT", 9090, at_least=0),
             log_level=read.text("LAMBENT_LOG_LEVEL", "INFO").upper(),
             workers=read.number("LAMBENT_WORKERS", 16, at_least=1),
+            sources=SourceSettings(
+                addresses=AddressPolicy(
+                    allowed=read.networks("LAMBENT_ALLOWED_NETWORKS"), denied=read.networks("LAMBENT_DENIED_NETWORKS")
+                ),
+                insecure_registries=frozenset(read.list("LAMBENT_INSECURE_REGISTRIES")),
+                s3_endpoint=read.text("LAMBENT_S3_ENDPOINT", ""),
+                s3_region=read.text("LAMBENT_S3_REGION", "us-east-1"),
+            ),
+            policies=_release(read),
         )
+
+
+def _release(read: _Reader) -> Release | None:
+    if read.choice("LAMBENT_ENVIRONMENT_POLICY", ("off", "on")) == "off":
+        return None
+    return Release(
+        name=read.text("LAMBENT_RELEASE_NAME"),
+        namespace=read.text("LAMBENT_POD_NAMESPACE"),
+        door_port=DOOR_PORT,
+        gateway_labels=read.table("LAMBENT_GATEWAY_LABELS"),
+    )
 
 
 class _Reader:
@@ -99,11 +136,20 @@ class _Reader:
             raise ValueError(f"{name} must be one of {', '.join(options)}, not {value!r}")
         return value
 
+    def list(self, name: str) -> Iterator[str]:
+        return filter(None, (part.strip() for part in self.text(name, "").split(",")))
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        try:
+            return parse_networks(self.list(name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
     def table(self, name: str) -> dict[str, str]:
         try:
             table = json.loads(self.text(name, "{}"))
         except ValueError as error:
             raise ValueError(f"{name} is not JSON: {error}") from None
-        if not isinstance(table, dict) or not all(isinstance(image, str) and image for image in table.values()):
-            raise ValueError(f"{name} must be a JSON object of runtime identifiers and images")
+        if not isinstance(table, dict) or not all(isinstance(value, str) and value for value in table.values()):
+            raise ValueError(f"{name} must be a JSON object whose values are texts")
         return table

@@ -6,14 +6,16 @@ a list behind an event. What is gone is remembered for a while, so that a late l
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from lambent.core import code_texts
 from lambent.model import names
 from lambent.model.arns import account_id
 from lambent.model.environments import EnvironmentPod
@@ -53,6 +55,9 @@ class Store:
         self._accounts: dict[str, str] = {}
         self._versions: dict[str, int] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._inhabitants: Counter[str] = Counter()
+        self.moved = asyncio.Event()
+        """Set when a namespace got its first Function or lost its last."""
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -71,6 +76,10 @@ class Store:
     def account(self, namespace: str) -> str | None:
         """The account a namespace is; None until it was seen."""
         return self._accounts.get(namespace)
+
+    def inhabited(self) -> list[str]:
+        """Namespaces that have a Function."""
+        return list(self._inhabitants)
 
     def older(self, function: FunctionObject) -> str | None:
         """Name of the oldest other object with this function name that is older than this one."""
@@ -99,6 +108,8 @@ class Store:
         if after == before:
             return
         self._functions[uid] = after
+        if before is None:
+            self._count(after.namespace, 1)
         rivals = self._rename(uid, before, after)
         if not quiet:
             for rival in rivals | {uid}:
@@ -108,8 +119,18 @@ class Store:
         """A Function is gone."""
         self._bury(uid)
         before = self._functions.pop(uid, None)
+        if before is not None:
+            self._count(before.namespace, -1)
         for rival in self._rename(uid, before, None) | {uid}:
             self._nudge(rival)
+
+    def _count(self, namespace: str, change: int) -> None:
+        before = self._inhabitants[namespace]
+        self._inhabitants[namespace] = before + change
+        if not before + change:
+            del self._inhabitants[namespace]
+        if not before or not before + change:
+            self.moved.set()
 
     def _rename(
         self, uid: str, before: FunctionObject | Malformed | None, after: FunctionObject | Malformed | None
@@ -180,23 +201,38 @@ class Store:
 
     # --- lists --------------------------------------------------------------------------------------------------
 
-    def replace_functions(self, bodies: Iterable[dict[str, Any]], version: int) -> None:
-        """Everything a list of this resource version holds: what it lacks and is not newer is gone."""
-        listed = set()
-        for body in bodies:
-            listed.add(body["metadata"]["uid"])
-            self.put_function(body)
+    def put_functions(self, bodies: Iterable[dict[str, Any]]) -> set[str]:
+        """A page of a list; returns the uids."""
+        return {uid for body in bodies if (uid := self._put(self.put_function, body))}
+
+    def keep_functions(self, listed: set[str], version: int) -> None:
+        """These are all that a list of this resource version holds: what it lacks and is not newer is gone."""
         for uid in [uid for uid in self._functions if uid not in listed and self._versions.get(uid, 0) <= version]:
             self.drop_function(uid)
 
-    def replace_pods(self, bodies: Iterable[dict[str, Any]], version: int) -> None:
+    def put_pods(self, bodies: Iterable[dict[str, Any]]) -> set[str]:
         """The same for pods."""
-        listed = set()
-        for body in bodies:
-            listed.add(body["metadata"]["uid"])
-            self.put_pod(body)
+        return {uid for body in bodies if (uid := self._put(self.put_pod, body))}
+
+    def keep_pods(self, listed: set[str], version: int) -> None:
+        """The same for pods."""
         for uid in [uid for uid in self._pod_homes if uid not in listed and self._versions.get(uid, 0) <= version]:
             self.drop_pod(uid)
+
+    def put_namespaces(self, bodies: Iterable[dict[str, Any]]) -> None:
+        """A page of a list."""
+        for body in bodies:
+            self._put(self.put_namespace, body)
+
+    @staticmethod
+    def _put(put: Callable[[dict[str, Any]], None], body: dict[str, Any]) -> str | None:
+        """One object of many: if it cannot be taken at all, that is said, and the others are none the worse for it."""
+        try:
+            put(body)
+        except Exception:
+            log.exception("an object cannot be taken")
+        metadata = body.get("metadata")
+        return str(metadata.get("uid") or "") if isinstance(metadata, dict) else None
 
     # --- what is old news ---------------------------------------------------------------------------------------
 
@@ -219,7 +255,7 @@ class Store:
 
 def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
     try:
-        return FunctionObject.from_kubernetes(body)
+        return _slim(FunctionObject.from_kubernetes(body))
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
         metadata = body["metadata"]
         return Malformed(
@@ -230,6 +266,13 @@ def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
             message=_explain(error),
             status=_status(body),
         )
+
+
+def _slim(function: FunctionObject) -> FunctionObject:
+    """Without the text of code that has been obtained: ten thousand archives are not held for nothing."""
+    if function.status.observed_generation != function.generation:
+        return function
+    return function.model_copy(update={"spec": code_texts.leave_out(function.spec)})
 
 
 def _explain(error: Exception) -> str:

@@ -1,7 +1,8 @@
-"""Code on its way into the code store: packaged, found there or put there, looked after.
+"""Code on its way into the code store: what is known of it, what is obtained, what is looked after.
 
-The store may lose what it had (an empty volume after a restart), so what is stored is asked for again from time to
-time, and soon when environments are about to need it.
+What the status tells is believed, so a restarted controller asks for nothing that it knew before. The store may lose
+what it had (an empty volume), so what is stored is asked for again from time to time, and soon when environments are
+about to need it. A slow source holds up nobody but its own Function: its fetch goes on while others are worked on.
 """
 
 from __future__ import annotations
@@ -12,83 +13,146 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from lambent.core import packaging
+from lambent.controller.obtaining import Obtainer
+from lambent.controller.suppliers import CodeStore, Suppliers
+from lambent.core import references, sources
 from lambent.core.readiness import Obtained, Problem, StoredCode
 from lambent.core.references import Versions
-from lambent.model.conditions import ConditionType, Reason
-from lambent.model.errors import InvalidCode, Unavailable
-from lambent.model.functions import Code, FunctionObject
-from lambent.wire.signed_urls import blob_path, sign_path
+from lambent.model.conditions import Reason
+from lambent.model.errors import Unavailable
+from lambent.model.functions import FunctionObject
+
+__all__ = ["RECHECK_SECONDS", "CodeShelf", "CodeStore", "Suppliers"]
 
 log = logging.getLogger(__name__)
 
-SIGNATURE_SECONDS = 600
 RECHECK_SECONDS = 600.0
 RECHECK_WHEN_STARTING_SECONDS = 30.0
+PATIENCE_SECONDS = 1.0
+"""How long a reconciliation waits for a source before it goes on without."""
 
-
-class CodeStore(Protocol):
-    """The code store as the controller needs it."""
-
-    async def put(self, signed_path: str, data: bytes) -> None:
-        """Store a blob. Raises Unavailable."""
-
-    async def has(self, signed_path: str) -> bool:
-        """Whether a blob is there. Raises Unavailable."""
+FETCHING = Problem(Reason.PROGRESSING, "the deployment package is being fetched")
+_TRIED_AGAIN = (Reason.CODE_STORE_UNAVAILABLE, Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
+_NOT_OURS = (Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
+"""Of those, what somebody else's server is asked for: not as often as our own store."""
 
 
 @dataclass(slots=True)
 class _Entry:
+    """What became of a source. The code itself is not kept: ten thousand of them would be."""
+
     generation: int
-    code: Code
-    runtime: str | None
+    held: str
+    source: str
     outcome: Obtained | Problem
     checked: float
+    asked: bool = True
+    """Whether the store said to this process that it has the code, not only a status."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A source that is being obtained."""
+
+    source: str
+    held: str
+    task: asyncio.Task[Obtained | Problem]
+    patience_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """A source that somebody else's server does not give, and when it is asked again."""
+
+    source: str
+    held: str
+    problem: Problem
+    failures: int
+    until: float
 
 
 class CodeShelf:
     """What became of the code of each Function, by uid."""
 
-    def __init__(self, codestore: CodeStore, url_key: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        codestore: CodeStore,
+        url_key: bytes,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        suppliers: Suppliers | None = None,
+        nudge: Callable[[str], None] | None = None,
+    ) -> None:
+        self._obtainer = Obtainer(codestore, url_key, suppliers)
         self._codestore = codestore
-        self._url_key = url_key
         self._clock = clock
+        self._nudge = nudge
         self._entries: dict[str, _Entry] = {}
+        self._flights: dict[str, _Flight] = {}
+        self._failing: dict[str, _Failing] = {}
 
-    def lookup(self, function: FunctionObject, _versions: Versions) -> Obtained | Problem | None:
-        """What is known of the code of the current specification; None when it has to be stored first."""
-        entry = self._entries.get(function.uid)
-        if entry is None:
+    def busy(self) -> frozenset[str]:
+        """Digests that are being stored now, whether or not a status knows them yet."""
+        return self._obtainer.busy()
+
+    def referenced(self) -> frozenset[str]:
+        """Digests of everything that was found or stored, whether or not a status knows them yet."""
+        return frozenset(
+            entry.outcome.sha256_hex for entry in self._entries.values() if isinstance(entry.outcome, StoredCode)
+        )
+
+    def lookup(self, function: FunctionObject, versions: Versions) -> Obtained | Problem | None:
+        """What is known of the code of the current specification; None when it has to be obtained first."""
+        entry, held = self._entries.get(function.uid), _held(function, versions)
+        if entry is not None and (entry.generation, entry.held) == (function.generation, held):
+            return entry.outcome
+        source = sources.identity(function.spec, versions)
+        if entry is not None and entry.source == source and not _awaits(entry.outcome):
+            entry.generation, entry.held = function.generation, held
+            return entry.outcome
+        told = sources.known(function.status, source)
+        if told is None:
             return None
-        if entry.generation != function.generation:
-            if (entry.code, entry.runtime) != (function.spec.code, function.spec.runtime):
-                return None
-            entry.generation = function.generation
-        return entry.outcome
+        # Never asked, and as if at some time of the last period: not all are asked at once after a restart.
+        checked = self._clock() - RECHECK_SECONDS * _share(function.uid)
+        self._entries[function.uid] = _Entry(function.generation, held, source, told, checked, asked=False)
+        return told
+
+    async def obtain(self, function: FunctionObject, versions: Versions) -> Obtained | Problem:
+        """Obtain the code and see that the store has it.
+
+        What takes longer than anybody should wait goes on; the Function is nudged when it is done. What could not be
+        reached is tried again when this is called again, a server that is not ours after a while.
+        """
+        source, held = sources.identity(function.spec, versions), _held(function, versions)
+        failing = self._failing.get(function.uid)
+        if failing is not None and (failing.source, failing.held) == (source, held) and self._clock() < failing.until:
+            return failing.problem
+        flight = self._flights.get(function.uid)
+        if flight is None or (flight.source, flight.held) != (source, held):
+            flight = self._depart(function, source, held)
+        if self._nudge is None:
+            return await asyncio.shield(flight.task)
+        patience = max(0.0, flight.patience_until - time.monotonic())
+        done, _ = await asyncio.wait({flight.task}, timeout=patience)
+        return flight.task.result() if done else FETCHING
 
     def forget(self, uid: str) -> None:
         """The Function is gone."""
+        flight = self._flights.pop(uid, None)
+        if flight is not None:
+            flight.task.cancel()
         self._entries.pop(uid, None)
+        self._failing.pop(uid, None)
 
-    async def obtain(self, function: FunctionObject, _versions: Versions) -> Obtained | Problem:
-        """Package the code and see that the store has it. What could not be reached is tried again next time."""
-        try:
-            package = await asyncio.to_thread(packaging.package, function.spec.code, function.spec.runtime or "")
-        except InvalidCode as error:
-            return self._remember(function, Problem(Reason.INVALID_CODE, str(error)))
-        stored = StoredCode(package.sha256_hex, package.sha256_base64, package.size)
-        try:
-            await self._ensure(package.sha256_hex, package.data)
-        except InvalidCode as error:
-            return self._remember(function, Problem(Reason.INVALID_CODE, str(error)))
-        except Unavailable as error:
-            if not _was_stored(function, stored):
-                return Problem(Reason.CODE_STORE_UNAVAILABLE, str(error))
-            # it was there before: the function is not taken away because nobody can be asked just now
-            log.warning("code of %s/%s not checked: %s", function.namespace, function.name, error)
-        return self._remember(function, stored)
+    async def close(self) -> None:
+        """End what is going on."""
+        tasks = [flight.task for flight in self._flights.values()]
+        self._flights.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def recheck_in(self, function: FunctionObject, *, starting: bool) -> float | None:
         """Seconds until the store is to be asked again whether it still has the code; None when it never had it."""
@@ -96,50 +160,90 @@ class CodeShelf:
         if entry is None or not isinstance(entry.outcome, StoredCode):
             return None
         waited = self._clock() - entry.checked
-        if starting and waited >= RECHECK_WHEN_STARTING_SECONDS:
+        if starting and (not entry.asked or waited >= RECHECK_WHEN_STARTING_SECONDS):
             return 0.0
         return max(0.0, _period(function.uid) - waited)
 
     async def recheck(self, function: FunctionObject) -> None:
         """Ask, and store again what the store has lost. Never raises; what could not be asked is asked soon."""
         entry = self._entries.get(function.uid)
-        if entry is None or not isinstance(entry.outcome, StoredCode):
+        if entry is None or not isinstance(entry.outcome, StoredCode) or entry.generation != function.generation:
             return
-        entry.checked = self._clock()
-        try:
-            if not await self._has(entry.outcome.sha256_hex):
-                log.warning("the code store lost the code of %s/%s", function.namespace, function.name)
-                package = await asyncio.to_thread(packaging.package, entry.code, entry.runtime or "")
-                await self._ensure(package.sha256_hex, package.data)
-        except (Unavailable, InvalidCode) as error:
-            log.warning("code of %s/%s not checked: %s", function.namespace, function.name, error)
+        entry.checked, entry.asked = self._clock(), True
+        problem = await self._restored(function, entry, entry.outcome)
+        if problem is not None:
+            log.warning("code of %s/%s not checked: %s", function.namespace, function.name, problem)
             entry.checked -= _period(function.uid) - RECHECK_WHEN_STARTING_SECONDS
 
-    def _remember(self, function: FunctionObject, outcome: Obtained | Problem) -> Obtained | Problem:
-        self._entries[function.uid] = _Entry(
-            function.generation, function.spec.code, function.spec.runtime, outcome, self._clock()
-        )
-        return outcome
+    async def _restored(self, function: FunctionObject, entry: _Entry, before: StoredCode) -> str | None:
+        """See that the store has the code of an entry; what stands in the way, if anything does."""
+        try:
+            if await self._obtainer.has(before.sha256_hex):
+                return None
+        except Unavailable as error:
+            return str(error)
+        log.warning("the code store lost the code of %s/%s", function.namespace, function.name)
+        outcome = await self._obtainer.obtain(function, entry.source)
+        if isinstance(outcome, Problem):
+            return outcome.message
+        if outcome != before and self._entries.get(function.uid) is entry:
+            # Lambda would keep the first; it is lost, and the source has only this one.
+            log.warning("the source of %s/%s holds other code by now: it is taken", function.namespace, function.name)
+            entry.outcome = outcome
+            if self._nudge is not None:
+                self._nudge(function.uid)
+        return None
 
-    async def _ensure(self, sha256_hex: str, data: bytes) -> None:
-        if not await self._has(sha256_hex):
-            await self._codestore.put(self._sign("PUT", sha256_hex), data)
+    def _depart(self, function: FunctionObject, source: str, held: str) -> _Flight:
+        before = self._flights.pop(function.uid, None)
+        if before is not None:
+            before.task.cancel()
+        task = asyncio.create_task(self._obtainer.obtain(function, source))
+        flight = _Flight(source, held, task, time.monotonic() + PATIENCE_SECONDS)
+        self._flights[function.uid] = flight
+        task.add_done_callback(lambda _: self._arrived(function, flight))
+        return flight
 
-    async def _has(self, sha256_hex: str) -> bool:
-        return await self._codestore.has(self._sign("HEAD", sha256_hex))
+    def _arrived(self, function: FunctionObject, flight: _Flight) -> None:
+        if self._flights.get(function.uid) is not flight:  # forgotten, or another source by now
+            return
+        del self._flights[function.uid]
+        if flight.task.cancelled() or flight.task.exception() is not None:
+            return  # raised where it is waited for, or tried again when it is looked at next
+        self._remember(function, flight, flight.task.result())
+        if self._nudge is not None and time.monotonic() >= flight.patience_until:
+            self._nudge(function.uid)
 
-    def _sign(self, method: str, sha256_hex: str) -> str:
-        return sign_path(self._url_key, method, blob_path(sha256_hex), int(time.time()) + SIGNATURE_SECONDS)
+    def _remember(self, function: FunctionObject, flight: _Flight, outcome: Obtained | Problem) -> None:
+        failing = self._failing.pop(function.uid, None)
+        if not isinstance(outcome, Problem) or outcome.reason not in _TRIED_AGAIN:
+            self._entries[function.uid] = _Entry(
+                function.generation, flight.held, flight.source, outcome, self._clock()
+            )
+        elif outcome.reason in _NOT_OURS:
+            same = failing is not None and (failing.source, failing.held) == (flight.source, flight.held)
+            failures = failing.failures + 1 if failing is not None and same else 1
+            until = self._clock() + sources.again_after(failures)
+            self._failing[function.uid] = _Failing(flight.source, flight.held, outcome, failures, until)
 
 
-def _was_stored(function: FunctionObject, code: StoredCode) -> bool:
-    stored = any(
-        condition.type == ConditionType.CODE_STORED and condition.status == "True"
-        for condition in function.status.conditions
-    )
-    return stored and function.status.code_sha256 == code.sha256_base64
+def _held(function: FunctionObject, versions: Versions) -> str:
+    """Resource versions of what obtaining depends on; mostly nothing."""
+    code = references.of_code(function.spec)
+    wanted = references.of_credentials(function.spec) | ({code} if code is not None else frozenset())
+    return " ".join(f"{reference}={versions.get(reference, '')}" for reference in sorted(wanted))
+
+
+def _awaits(outcome: Obtained | Problem) -> bool:
+    """Whether it is to be tried again when what it refers to has changed."""
+    return isinstance(outcome, Problem) and outcome.reason == Reason.REFERENCE_NOT_FOUND
+
+
+def _share(uid: str) -> float:
+    """A number in [0, 1) that spreads Functions evenly."""
+    return zlib.crc32(uid.encode()) % 1024 / 1024
 
 
 def _period(uid: str) -> float:
     """Between two checks; spread over functions, so that not all ask at once."""
-    return RECHECK_SECONDS * (1 + zlib.crc32(uid.encode()) % 256 / 1024)
+    return RECHECK_SECONDS * (1 + _share(uid) / 4)

@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+_LIMIT_DIGITS_MAX = 7
+
 E = TypeVar("E")
 W = TypeVar("W")
 
@@ -144,6 +146,11 @@ class Admission(Generic[E, W]):
             return False
         self.lost(environment)
         return True
+
+
+def parse_limit(text: str) -> int | None:
+    """The number of requests that an annotation means; None when it means none. 0 closes the account."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS_MAX else None
 
 
 class Account:

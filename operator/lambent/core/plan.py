@@ -123,6 +123,8 @@ class Observation:
     """The same moment for people, RFC 3339."""
     since_status: float
     """Seconds since the status was written last."""
+    unknown: Problem | None = None
+    """Why it cannot be known what of `versions` exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
         stalled = seen.code
     if stalled is None and isinstance(seen.code, ResolvedImage) and not program_of(function.spec, seen.code).arguments:
         stalled = Problem(Reason.INVALID_IMAGE, NOTHING_TO_RUN)
-    waiting = references.find_missing(function.spec, seen.versions)
+    waiting = seen.unknown or references.find_missing(function.spec, seen.versions)
     facts, identities = _identify(seen, installation, stalled or waiting)
     current = facts.key if facts else _last_good(function)
     snapshot = Snapshot(

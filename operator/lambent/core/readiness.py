@@ -28,6 +28,7 @@ _REFERENCE_REASONS = frozenset({"CreateContainerConfigError"})
 _RETRIED = {
     Reason.CODE_STORE_UNAVAILABLE: "storing the deployment package",
     Reason.CODE_UNAVAILABLE: "fetching the deployment package",
+    Reason.PROGRESSING: "fetching the deployment package",
     Reason.IMAGE_UNAVAILABLE: "asking the registry for the image",
 }
 _SCHEDULING_REASONS = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})

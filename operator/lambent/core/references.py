@@ -47,10 +47,17 @@ def of_code(spec: FunctionSpec) -> Reference | None:
     return Reference("ConfigMap", held.name) if held is not None else None
 
 
+def of_credentials(spec: FunctionSpec) -> frozenset[Reference]:
+    """What the code is asked for with. A change brings no other code, but another try where there was none."""
+    held = spec.code.s3_credentials_secret_ref
+    pulling = spec.placement.image_pull_secrets if spec.placement and spec.code.image_uri else []
+    return frozenset(Reference("Secret", name) for name in (*([held.name] if held else []), *pulling))
+
+
 def of(spec: FunctionSpec) -> frozenset[Reference]:
-    """Everything whose change is a change for the function."""
+    """Everything whose change is a reason to look at the function."""
     code = of_code(spec)
-    return of_environment(spec) | ({code} if code is not None else frozenset())
+    return of_environment(spec) | of_credentials(spec) | ({code} if code is not None else frozenset())
 
 
 def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:

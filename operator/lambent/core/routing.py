@@ -237,6 +237,15 @@ class RoutingTable:
 
     # --- requests -----------------------------------------------------------------------------------------------
 
+    def space_of(self, reference: FunctionReference, namespace: str) -> str:
+        """The namespace that a reference means: its account's (empty when that is nobody's), else the one given."""
+        return namespace if reference.account is None else self._namespaces.get(reference.account, "")
+
+    def object_name(self, namespace: str, function_name: str) -> str:
+        """The name of the object that is this function; the function's own name when there is none."""
+        rivals = self._named.get((namespace, function_name))
+        return rivals[0].name if rivals else function_name
+
     def resolve(self, reference: FunctionReference, qualifier: str, namespace: str | None) -> Route:
         """The route of a request: namespace by the ARN's account, else as asked, else the default.
 
@@ -248,10 +257,7 @@ class RoutingTable:
             raise ResourceNotFound(
                 f"Functions from '{reference.region}' are not reachable in this region ('{self.region}')"
             )
-        if reference.account is not None:
-            space = self._namespaces.get(reference.account, "")
-        else:
-            space = namespace or self.default_namespace
+        space = self.space_of(reference, namespace or self.default_namespace)
         rivals = self._named.get((space, reference.name))
         if rivals is None or qualifier != names.LATEST:
             account = reference.account or self.account(space)

@@ -1,4 +1,4 @@
-"""Is this still the source that the code was obtained from? Then nothing is fetched again.
+"""Is this still the source that the code was obtained from? Then nothing is fetched again. If not: who can help?
 
 Lambda reads an S3 object or resolves a tag when a function is created or its code is updated, never later; and a
 restarted controller must not fetch ten thousand archives to find what it had found before. So the status carries a
@@ -7,21 +7,57 @@ digest of the source beside the digest of the code.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
+from collections.abc import Mapping
 
-from lambent.core import references
+from lambent.core import code_texts, references
+from lambent.core.readiness import Obtained, Problem, ResolvedImage, StoredCode
 from lambent.core.references import Versions
+from lambent.model.conditions import Reason
+from lambent.model.errors import FetchFailed
 from lambent.model.functions import FunctionSpec, FunctionStatus
+from lambent.model.troubles import Trouble
 
 DIGITS = 16
+
+TREATMENTS: Mapping[Trouble, Reason] = {
+    # Final: the same request will end the same way. Somebody has to change the specification.
+    Trouble.REFUSED: Reason.INVALID_CODE,
+    Trouble.MALFORMED: Reason.INVALID_CODE,
+    Trouble.REDIRECTED: Reason.INVALID_CODE,
+    Trouble.REJECTED: Reason.INVALID_CODE,
+    Trouble.WRONG_DIGEST: Reason.INVALID_CODE,
+    Trouble.TOO_LARGE: Reason.INVALID_CODE,
+    Trouble.ENCODED: Reason.INVALID_CODE,
+    # Tried again: it may change without the specification. An object is often uploaded after the Function that names
+    # it was applied, and a right is granted, a certificate renewed on the other side.
+    Trouble.MISSING: Reason.CODE_UNAVAILABLE,
+    Trouble.DENIED: Reason.CODE_UNAVAILABLE,
+    Trouble.DISTRUSTED: Reason.CODE_UNAVAILABLE,
+    Trouble.UNREACHABLE: Reason.CODE_UNAVAILABLE,
+    Trouble.SLOW: Reason.CODE_UNAVAILABLE,
+}
+AGAIN_FIRST_S, AGAIN_LONGEST_S = 2.0, 120.0
+
+
+def problem_of(failure: FetchFailed) -> Problem:
+    """What a failure means for the function."""
+    return Problem(TREATMENTS[failure.trouble], str(failure))
+
+
+def again_after(failures: int) -> float:
+    """Seconds before somebody else's server is asked again, after so many failures in a row."""
+    return float(min(AGAIN_LONGEST_S, AGAIN_FIRST_S * 2 ** min(failures - 1, 30)))
 
 
 def identity(spec: FunctionSpec, versions: Versions) -> str:
     """16 hex digits over everything that decides which code is obtained."""
     held = references.of_code(spec)
     content = {
-        "code": spec.code.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "code": code_texts.leave_out(spec).code.model_dump(mode="json", by_alias=True, exclude_none=True),
         "runtime": spec.runtime,  # it names the file of inline source
         "architecture": spec.architectures[0],  # it chooses among the images of a tag
         "pullSecrets": spec.placement.image_pull_secrets if spec.placement and spec.code.image_uri else [],
@@ -34,3 +70,26 @@ def identity(spec: FunctionSpec, versions: Versions) -> str:
 def is_known(status: FunctionStatus, source: str) -> bool:
     """Whether the status tells the code of this source."""
     return status.code_source == source and bool(status.code_sha256)
+
+
+def known(status: FunctionStatus, source: str) -> Obtained | None:
+    """The code of this source, as the status tells it; None when it does not."""
+    if not is_known(status, source) or not status.code_sha256:
+        return None
+    size = status.code_size or 0
+    if status.image is not None:
+        image = status.image
+        return ResolvedImage(
+            resolved_uri=image.resolved_uri,
+            digest_hex=status.code_sha256,
+            size=size,
+            entry_point=tuple(image.entry_point),
+            command=tuple(image.command),
+            working_directory=image.working_directory or "/",
+            source=source,
+        )
+    try:
+        digest = base64.b64decode(status.code_sha256, validate=True)
+    except binascii.Error:
+        return None
+    return StoredCode(digest.hex(), status.code_sha256, size, source) if len(digest) == 32 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,29 @@ RUNTIME_UID, RUNTIME_GID = 993, 990
 """Lambda's own sandbox user and group."""
 CODE_VOLUME_MIB = 512
 """/var/task and /opt each: code is at most 250 MB unzipped; the rest is room for the archive while unpacking."""
+AGENT_VOLUME_MIB = 32
+"""The agent for container images is one file of about 10 MB."""
+AGENT_DIRECTORY = "/var/lambent"
+AGENT_COMMAND = f"{AGENT_DIRECTORY}/agent"
+LOGS_MIB = 64
+"""What the kubelet keeps of a container's log (five files of 10 MiB) counts against the pod's storage."""
 EPHEMERAL_REQUEST_MIB = 64
 """What is in /tmp is rarely much, so it is overcommitted: the limit protects the node, the request is small."""
 STOPPING_SECONDS = 5
 """Beyond the function's timeout: extensions and runtime get Lambda's two seconds, the rest is for the agent."""
 _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+_AGENT_DEFAULTS = (
+    "LAMBENT_AGENT_HOST",
+    "LAMBENT_RUNTIME_PORT",
+    "LAMBENT_READY_FD",
+    "LAMBENT_TASK_ROOT",
+    "LAMBENT_OPT_ROOT",
+    "LAMBENT_RUNTIME_DIR",
+    "LAMBENT_BOOTSTRAP",
+    "LAMBENT_PRESTART",
+    "LAMBENT_ORPHAN_SECONDS",
+)
+"""Settings of the agent that a user's image must not choose: set, and empty, which means the default."""
 _LABEL_CHARS_MAX = 63
 _NAME_CHARS_MAX = 46
 
@@ -28,6 +47,8 @@ class WorkloadSettings:
 
     door_port: int
     pull_policy: str = "IfNotPresent"
+    agent_image: str = ""
+    """Brings the agent into container images."""
     agent_allowance_mb: int = 64
     """Memory limit beyond memorySize, for the agent."""
     cpu_request_percent: int = 10
@@ -37,11 +58,23 @@ class WorkloadSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """What a container image runs."""
+
+    arguments: tuple[str, ...]
+    """ENTRYPOINT and CMD."""
+    directory: str
+    """The working directory."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
     """What environments of one key have in common beyond the function's specification."""
 
     key: Key
     image: str
+    program: Program | None = None
+    """With packageType Image: what the agent starts. Of a managed runtime the agent knows it itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +123,13 @@ def environment_pod(
         },
         "nodeSelector": {"kubernetes.io/arch": _ARCHITECTURES[spec.architectures[0]]},
         "containers": [_container(spec, facts, settings, identity)],
-        "volumes": [
-            _empty_dir("tmp", spec.ephemeral_storage.size),
-            _empty_dir("task", CODE_VOLUME_MIB),
-            _empty_dir("opt", CODE_VOLUME_MIB),
-        ],
+        "volumes": [_empty_dir("tmp", spec.ephemeral_storage.size)],
     }
+    if facts.program is None:
+        pod["volumes"] += [_empty_dir("task", CODE_VOLUME_MIB), _empty_dir("opt", CODE_VOLUME_MIB)]
+    else:
+        pod["volumes"].append(_empty_dir("agent", AGENT_VOLUME_MIB))
+        pod["initContainers"] = [_agent_container(spec, settings)]
     if spec.service_account is not None:
         pod["serviceAccountName"] = spec.service_account
     _place(pod, spec.placement, facts.key)
@@ -146,34 +180,89 @@ def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodId
 def _container(
     spec: FunctionSpec, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
 ) -> dict[str, Any]:
-    return {
+    container: dict[str, Any] = {
         "name": names.CONTAINER_ENVIRONMENT,
         "image": facts.image,
         "imagePullPolicy": settings.pull_policy,
-        "env": [{"name": "LAMBENT_TOKEN_SHA256", "value": identity.token_sha256}],
+        "env": [{"name": "LAMBENT_TOKEN_SHA256", "value": identity.token_sha256}, *_referred_variables(spec)],
         "ports": [{"name": "door", "containerPort": settings.door_port, "protocol": "TCP"}],
-        "resources": _resources(spec, settings),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - Lambda's path, inside the container
+        "resources": _resources(spec, settings, code=facts.program is None),
+        "securityContext": _restricted(),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - Lambda's path, inside the container
+    }
+    if facts.program is None:
+        container["volumeMounts"] += [
             {"name": "task", "mountPath": "/var/task"},
             {"name": "opt", "mountPath": "/opt"},
-        ],
+        ]
+    else:
+        container["volumeMounts"].append({"name": "agent", "mountPath": AGENT_DIRECTORY, "readOnly": True})
+        container["command"] = [AGENT_COMMAND]
+        container["workingDir"] = "/"  # the image's own may not be there, which is for the agent to say
+        container["env"] += _program_variables(facts.program, settings)
+    return container
+
+
+def _restricted() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
 
 
-def _resources(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str, Any]:
+def _agent_container(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str, Any]:
+    """Copies the agent into its volume, then ends.
+
+    Its resources are those of the environment: together they count as much as one of them, and whoever admits the one
+    (LimitRange, quota) admits the other.
+    """
+    return {
+        "name": "agent",
+        "image": settings.agent_image,
+        "imagePullPolicy": settings.pull_policy,
+        "args": [AGENT_DIRECTORY],
+        "resources": _resources(spec, settings, code=False),
+        "securityContext": _restricted(),
+        "volumeMounts": [{"name": "agent", "mountPath": AGENT_DIRECTORY}],
+    }
+
+
+def _referred_variables(spec: FunctionSpec) -> list[dict[str, Any]]:
+    """Variables whose value the kubelet reads: it never passes through the gateway."""
+    variables: list[dict[str, Any]] = []
+    for source in spec.environment.value_from if spec.environment else ():
+        kind, reference = (
+            ("secretKeyRef", source.secret_key_ref)
+            if source.secret_key_ref
+            else ("configMapKeyRef", source.config_map_key_ref)
+        )
+        assert reference is not None
+        value_from = {kind: {"name": reference.name, "key": reference.key}}
+        variables.append({"name": f"LAMBENT_VARIABLE_{source.name}", "valueFrom": value_from})
+    return variables
+
+
+def _program_variables(program: Program, settings: WorkloadSettings) -> list[dict[str, Any]]:
+    """What the agent of a container image is told; what the image sets under these names does not count."""
+    told = {
+        "LAMBENT_COMMAND": json.dumps(program.arguments, separators=(",", ":")),
+        "LAMBENT_WORKING_DIRECTORY": program.directory,
+        "LAMBENT_AGENT_PORT": str(settings.door_port),
+        **dict.fromkeys(_AGENT_DEFAULTS, ""),
+    }
+    # Kubernetes would replace $(NAME) in a value by a variable of that name.
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()]
+
+
+def _resources(spec: FunctionSpec, settings: WorkloadSettings, *, code: bool) -> dict[str, Any]:
     """Memory is guaranteed, CPU is a share with Lambda's cap (generous at first), storage is a cap."""
     memory = f"{spec.memory_size + settings.agent_allowance_mb}Mi"
     entitled = cpu_limit_millicores(spec.memory_size)
     # always below the limit, also after it was narrowed: a resize may not change the pod's QoS class
     cpu_request = max(1, min(entitled - 1, entitled * settings.cpu_request_percent // 100))
     cpu_limit = max(entitled, settings.start_cpu_millicores)
-    storage = spec.ephemeral_storage.size + 2 * CODE_VOLUME_MIB
+    storage = spec.ephemeral_storage.size + (2 * CODE_VOLUME_MIB if code else AGENT_VOLUME_MIB + LOGS_MIB)
     return {
         "limits": {"memory": memory, "cpu": quantities.cpu(cpu_limit), "ephemeral-storage": f"{storage}Mi"},
         "requests": {

@@ -12,12 +12,17 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from lambent.adapters.agents.doors import AgentDoor
-from lambent.adapters.telemetry.metrics import Metrics
+from lambent.adapters.http.servers import BoundedServer
+from lambent.adapters.telemetry.metrics import AuthMetrics, Metrics
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.core.routing import RoutingTable
 from lambent.model.environments import EnvironmentPod
 
-from .authenticating import Authenticator, Review
+from . import internal_door
+from .accounts import Accounts
+from .authenticating import Authenticator, Identify, Tokens
+from .authorizing import Authorize, Counters, Gate, KubernetesGate, OpenGate
+from .bodies import Room
 from .claiming import Claiming, CodeLinks
 from .codes import BlobSource, CodeCache
 from .demand_streams import DemandStreams
@@ -31,7 +36,7 @@ from .pools import Pools
 from .public_door import PublicDoor
 from .retiring import Retiring
 from .serving import HttpServer
-from .settings import Settings
+from .settings import NONE, Settings
 from .tending import Pace, Tending
 from .watching import Source, Watching
 
@@ -43,12 +48,21 @@ ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Callers:
+    """What the API server is asked about whoever comes to a door."""
+
+    internal: Identify
+    public: Identify
+    authorize: Authorize
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """Everything that is not the gateway itself."""
 
     source: Source
     blobs: BlobSource
-    review: Review
+    callers: Callers
     make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]
     clock: Callable[[], float]
     """Seconds since the epoch."""
@@ -70,6 +84,7 @@ class Gateway:
         self.ports: dict[str, int] = {}
         """Port numbers by door, once started."""
         registry = CollectorRegistry()
+        self._auth = AuthMetrics(registry)
         self.streams = DemandStreams()
         self.table = RoutingTable(settings.region, settings.default_namespace)
         self._measures = Measures(Metrics(registry), self._in_flight)
@@ -77,10 +92,11 @@ class Gateway:
         self.environments = Environments(self.pools, outside.make_door, self.table.route_of)
         self._ownership = Ownership(settings.pod_name, int(outside.clock() * 1000))
         self.environments.tend = self._tending(pace or Pace())
-        self.watching = Watching(self.table, self.pools, self.environments, self._measures)
         self._bounds = bounds or Bounds(
             cold_start=settings.cold_start_timeout_seconds, account_concurrency=settings.account_concurrency
         )
+        self._accounts = Accounts(self._bounds.account_concurrency)
+        self.watching = Watching(self.table, self.pools, self.environments, self._measures, self._accounts)
         self._telemetry = TelemetryServer(registry, Health(live=self._unwell, ready=self._unready))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -90,6 +106,18 @@ class Gateway:
         links = CodeLinks(settings.codestore_url, settings.url_key, outside.clock)
         claiming = Claiming(CodeCache(outside.blobs), links, settings.region, settings.inline_code_bytes)
         return Tending(self.environments, self._ownership, claiming, self.table.route_of, pace)
+
+    def _gate(self) -> Gate:
+        settings, callers, clock = self._settings, self._outside.callers, self._outside.clock
+        if settings.auth_mode == NONE:
+            return OpenGate(settings.default_namespace)
+        tokens = Tokens(callers.public, clock, self._auth.reviews("TokenReview"))
+        counters = Counters(self._auth.door("public"), self._auth.reviews("SubjectAccessReview"))
+        return KubernetesGate(self.table, tokens, callers.authorize, clock, counters)
+
+    def _authenticator(self) -> Authenticator:
+        tokens = Tokens(self._outside.callers.internal, self._outside.clock, self._auth.reviews("TokenReview"))
+        return Authenticator(tokens, self._settings.controller_user, self._auth.door("internal"))
 
     @property
     def epoch(self) -> int:
@@ -103,9 +131,11 @@ class Gateway:
         settings = self._settings
         await self._telemetry.start(settings.metrics_port, settings.host)
         self.ports["metrics"] = self._telemetry.port
-        invoking = Invoking(self.table, self.environments, self._ownership, self._bounds)
-        self._public = HttpServer(PublicDoor(self.table, invoking), lambda: self._draining)
-        authenticator = Authenticator(self._outside.review, settings.controller_user, self._outside.clock)
+        invoking = Invoking(self.table, self.environments, self._ownership, self._accounts, self._bounds)
+        door = PublicDoor(self.table, self._gate(), invoking)
+        room = Room(settings.bodies_bytes)
+        self._public = HttpServer(door, lambda: self._draining, door.admit, room)
+        authenticator = self._authenticator()
         retiring = Retiring(self.environments, self._ownership)
         internal = InternalDoor(authenticator, self.pools, self.streams, retiring)
         self._spawn(self.watching.run(self._outside.source, settings.namespaces))
@@ -138,7 +168,7 @@ class Gateway:
         await self._telemetry.stop()
 
     async def _listen(self, door: InternalDoor, port: int) -> int:
-        server = web.Server(door, handler_cancellation=True, access_log=None)
+        server = BoundedServer(door, internal_door.unreadable)
         # nothing is in flight here that is worth waiting for: the streams never end by themselves
         self._internal = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._internal.setup()

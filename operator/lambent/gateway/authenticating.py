@@ -1,28 +1,72 @@
-"""Who may use the internal door: exactly one user, by service-account token, as TokenReview says.
-
-Decisions are kept for a minute; while the API server is unreachable a kept one lives on for fifteen.
-"""
+"""Whose token is this? Asked of the API server, for both doors; the internal one admits exactly one user."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 
-from lambent.model.errors import Refused, Unavailable
+from lambent.core.access import TOKEN_BYTES_MAX, Decision, Standing, standing, stated_end
+from lambent.model.errors import Unavailable
+from lambent.model.identities import Identity
 
-GRANTED_SECONDS = 60.0
-DENIED_SECONDS = 5.0
-UNREACHABLE_SECONDS = 900.0
-_KEPT_MAX = 1024
+from .reviewing import Counter, Reviews
 
-Review = Callable[[str], Awaitable[str | None]]
-"""The user that a token belongs to; None for a token that is not good for us. Raises Unavailable."""
+Identify = Callable[[str], Awaitable[Identity | None]]
+"""Whom a token belongs to; None for a token that is not good for us. Raises Unavailable, Refused."""
+
+_IDENTITIES_MAX = 4096
+
+Known = Decision[Identity | None]
+
+
+class Tokens:
+    """Tokens and their users. Only digests of tokens are kept."""
+
+    def __init__(self, identify: Identify, clock: Callable[[], float], count: Counter) -> None:
+        self._identify = identify
+        self._clock = clock
+        self._reviews: Reviews[bytes, Identity | None] = Reviews("TokenReview", _IDENTITIES_MAX, clock, _holder, count)
+
+    def at_once(self, token: bytes, digest: bytes) -> Known | None:
+        """What is known of a token and counts now; None when the API server has to be asked."""
+        kept = self._reviews.look(digest)
+        if kept is None:
+            return None
+        match standing(kept, self._clock()):
+            case Standing.ASK:
+                return None
+            case Standing.RENEW:
+                self._reviews.renew(digest, lambda: self._ask(token))
+        return kept
+
+    async def decide(self, token: bytes, digest: bytes) -> Known:
+        """Whose token it is.
+
+        Raises:
+            Unavailable: nobody can be asked.
+        """
+        return await self._reviews.decide(digest, lambda: self._ask(token))
+
+    async def _ask(self, token: bytes) -> Known:
+        asked = self._clock()
+        identity = await self._identify(token.decode("ascii"))
+        return Decision(identity, granted=identity is not None, at=asked, ends=stated_end(token))
+
+
+def _holder(identity: Identity | None) -> str:
+    return identity.user if identity else ""
+
+
+def digest_of(token: bytes) -> bytes | None:
+    """What a token is known by; None for what can be no token and is refused unseen."""
+    if not token or len(token) > TOKEN_BYTES_MAX or not token.isascii():
+        return None
+    return hashlib.sha256(token).digest()
 
 
 class Verdict(Enum):
-    """What a caller is told."""
+    """What a caller of the internal door is told."""
 
     GRANTED = 200
     UNAUTHENTICATED = 401
@@ -31,47 +75,30 @@ class Verdict(Enum):
     """Nobody could be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    verdict: Verdict
-    at: float
-
-
 class Authenticator:
-    """Answers for bearer tokens."""
+    """Answers for bearer tokens on the internal door: one user may come in."""
 
-    def __init__(self, review: Review, user: str, clock: Callable[[], float]) -> None:
-        self._review = review
+    def __init__(self, tokens: Tokens, user: str, count: Counter) -> None:
+        self._tokens = tokens
         self._user = user
-        self._clock = clock
-        self._kept: dict[bytes, _Decision] = {}
+        self._count = count
 
     async def check(self, authorization: str | None) -> Verdict:
         """The verdict on an Authorization header."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return Verdict.UNAUTHENTICATED
-        digest, now = hashlib.sha256(token.encode()).digest(), self._clock()
-        kept = self._kept.get(digest)
-        if kept is not None and now - kept.at < _seconds(kept.verdict):
-            return kept.verdict
-        try:
-            user = await self._review(token)
-        except (Unavailable, Refused):
-            if kept is not None and kept.verdict is Verdict.GRANTED and now - kept.at < UNREACHABLE_SECONDS:
-                return kept.verdict
-            return Verdict.UNKNOWN
-        verdict = self._verdict(user)
-        if len(self._kept) >= _KEPT_MAX:
-            self._kept.clear()
-        self._kept[digest] = _Decision(verdict, now)
+        verdict = await self._verdict(authorization)
+        self._count(verdict.name.lower())
         return verdict
 
-    def _verdict(self, user: str | None) -> Verdict:
-        if user is None:
+    async def _verdict(self, authorization: str | None) -> Verdict:
+        scheme, _, text = (authorization or "").partition(" ")
+        token = text.strip().encode("utf-8", "surrogateescape")
+        digest = digest_of(token)
+        if scheme.lower() != "bearer" or digest is None:
             return Verdict.UNAUTHENTICATED
-        return Verdict.GRANTED if self._user and user == self._user else Verdict.FORBIDDEN
-
-
-def _seconds(verdict: Verdict) -> float:
-    return GRANTED_SECONDS if verdict is Verdict.GRANTED else DENIED_SECONDS
+        try:
+            identity = (await self._tokens.decide(token, digest)).value
+        except Unavailable:
+            return Verdict.UNKNOWN
+        if identity is None:
+            return Verdict.UNAUTHENTICATED
+        return Verdict.GRANTED if self._user and identity.user == self._user else Verdict.FORBIDDEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing
 
@@ -13,6 +14,7 @@ from .pools import Pools
 from .retiring import Retiring
 
 BODY_BYTES_MAX = 1024 * 1024
+BODY_SECONDS = 30.0
 
 _WORDS = {
     Verdict.UNAUTHENTICATED: ("Unauthorized", "a service-account token for the audience lambent-internal is needed"),
@@ -55,13 +57,27 @@ class InternalDoor:
         return response
 
     async def _retire(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (request.content_length or 0) > BODY_BYTES_MAX:
+        body = await _read(request)
+        if body is None:
             return _failure(413, "TooLarge", "the list of pods is too long")
-        pods = _pods(await request.read())
+        pods = _pods(body)
         if pods is None:
             return _failure(400, "BadRequest", "the body must be {pods: [namespace/name, …]}")
         retired, busy = await self._retiring.retire(dict.fromkeys(pods))
         return web.json_response({"retired": retired, "busy": busy})
+
+
+async def _read(request: web.BaseRequest) -> bytes | None:
+    """The body; None over the limit. Raises TimeoutError: it does not come."""
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        return None
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):
+        while piece := await request.content.readany():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                return None
+    return bytes(body)
 
 
 def _pods(body: bytes) -> list[str] | None:
@@ -70,6 +86,12 @@ def _pods(body: bytes) -> list[str] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return pods if isinstance(pods, list) and all(isinstance(pod, str) for pod in pods) else None
+
+
+def unreadable(status: int) -> tuple[list[tuple[bytes, bytes]], bytes]:  # noqa: ARG001 - the words are the same
+    """Headers and body of the answer to what is no request."""
+    body = json.dumps({"errorType": "BadRequest", "errorMessage": "the request cannot be read"}).encode()
+    return [(b"Content-Type", b"application/json; charset=utf-8")], body
 
 
 def _failure(status: int, kind: str, message: str) -> web.Response:

@@ -16,6 +16,7 @@ from lambent.core.admission import Account
 from lambent.core.routing import Route, RoutingTable
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
 
+from .accounts import Accounts
 from .environments import Environment, Environments
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
@@ -120,6 +121,7 @@ class Invoking:
         table: RoutingTable,
         environments: Environments,
         ownership: Ownership,
+        accounts: Accounts,
         bounds: Bounds = Bounds(),
     ) -> None:
         self._table = table
@@ -127,7 +129,7 @@ class Invoking:
         self._environments = environments
         self._ownership = ownership
         self._bounds = bounds
-        self._accounts: dict[str, Account] = {}
+        self._accounts = accounts
 
     def begin(self, route: Route, request: Request, settle: Settled) -> Callable[[], None]:
         """Run a request of a resolved route; `settle` hears how it went, unless the function returned is called first.
@@ -138,7 +140,7 @@ class Invoking:
         Raises:
             TooManyRequests: the account's concurrency is used up.
         """
-        account = self._account(route.namespace)
+        account = self._accounts.of(route.namespace)
         pool = self._pools.of(route)
         if not account.enter():
             pool.throttles += 1
@@ -152,12 +154,6 @@ class Invoking:
         else:
             self._send_at_once(running, environment, pool)
         return running.abandon
-
-    def _account(self, namespace: str) -> Account:
-        account = self._accounts.get(namespace)
-        if account is None:
-            account = self._accounts[namespace] = Account(self._bounds.account_concurrency)
-        return account
 
     def _send_at_once(self, running: _Running, environment: Environment, pool: Pool) -> None:
         def settle(outcome: Outcome) -> bool:

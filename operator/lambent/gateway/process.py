@@ -15,16 +15,18 @@ import aiohttp
 
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.adapters.code.client import CodeStoreClient
-from lambent.adapters.kube import resources, tokens
+from lambent.adapters.kube import access_reviews, resources, tokens
+from lambent.adapters.kube.access_reviews import Action
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Observation, observe
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.agent.protocol.names import DOOR_PORT
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod
+from lambent.model.identities import Identity
 from lambent.wire.agent_tokens import agent_token
 
-from .assembling import Gateway, Outside
+from .assembling import Callers, Gateway, Outside
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         outside = Outside(
             source=KubeSource(client, settings.namespaces),
             blobs=CodeStoreClient(settings.codestore_url, session),
-            review=functools.partial(_review, client),
+            callers=_callers(client, settings.auth_audiences),
             make_door=door_maker(settings.agent_key),
             clock=time.time,
         )
@@ -83,8 +85,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await gateway.stop()
 
 
-async def _review(client: KubeClient, token: str) -> str | None:
-    return await tokens.review(client, token, names.INTERNAL_AUDIENCE)
+def _callers(client: KubeClient, audiences: tuple[str, ...]) -> Callers:
+    async def authorize(identity: Identity, namespace: str, name: str) -> bool:
+        return await access_reviews.allowed(
+            client, identity, Action(names.VERB_INVOKE, resources.FUNCTIONS, namespace, name)
+        )
+
+    return Callers(
+        internal=functools.partial(tokens.identify, client, audiences=(names.INTERNAL_AUDIENCE,)),
+        public=functools.partial(tokens.identify, client, audiences=audiences),
+        authorize=authorize,
+    )
 
 
 async def _main(settings: Settings) -> None:

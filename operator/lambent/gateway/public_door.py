@@ -2,52 +2,120 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
+from dataclasses import dataclass
 
 from lambent.core.routing import RoutingTable
-from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed, UnknownOperation
-from lambent.wire import lambda_api
+from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed
+from lambent.wire import events, lambda_api
 
+from .authorizing import Gate
 from .invocations import Answer
 from .invoking import Invoking, Request
-from .serving import Abandon, Asked, Respond
+from .serving import Abandon, Asked, Reply, Respond
 
 log = logging.getLogger(__name__)
 
+_INTERNAL = "An internal error occurred."
+_CHECKED_AT_ONCE = 2
+"""Large events: more would only share the same core."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and how it is answered."""
+
+    request: Asked
+    target: lambda_api.Target
+    respond: Respond
+    request_id: str
+    dice: str
+    task: asyncio.Task[None] | None = None
+    abandoned: Abandon | None = None
+
+    def abandon(self) -> None:
+        """The client went away."""
+        if self.task is not None:
+            self.task.cancel()
+        if self.abandoned is not None:
+            self.abandoned()
+
 
 class PublicDoor:
-    """Answers requests of the public port (`serving.Begin`)."""
+    """Answers requests of the public port (`serving.Begin`, `serving.Admit`)."""
 
-    def __init__(self, table: RoutingTable, invoking: Invoking) -> None:
+    def __init__(self, table: RoutingTable, gate: Gate, invoking: Invoking) -> None:
         self._table = table
+        self._gate = gate
         self._invoking = invoking
+        self._checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
 
     def __call__(self, request: Asked, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
         dice = os.urandom(36).hex()
         request_id = lambda_api.request_id(dice)
         try:
-            return self._begin(request, request_id, dice, respond)
+            target = lambda_api.parse_target(request.method, request.target)
+            exchange = _Exchange(request, target, respond, request_id, dice)
+            namespace = self._gate.at_once(request.headers, target.reference)
+            if namespace is not None and (request.body is None or len(request.body) < events.LARGE_BYTES):
+                return self._begin(exchange, namespace)
+            exchange.task = asyncio.get_running_loop().create_task(self._take_time(exchange, namespace))
         except LambdaError as error:
             _refuse(error, request_id, respond)
         except Exception:
             log.exception("request %s failed", request_id)
-            _refuse(ServiceFailed("An internal error occurred."), request_id, respond)
+            _refuse(ServiceFailed(_INTERNAL), request_id, respond)
+        else:
+            return exchange.abandon
         return None
 
-    def _begin(self, request: Asked, request_id: str, dice: str, respond: Respond) -> Abandon | None:
-        if request.method != "POST":
-            raise UnknownOperation("The operation you tried to call is not known.")
-        target = lambda_api.parse_target(request.target)
+    async def admit(self, head: Asked) -> Reply | None:
+        """The refusal of a caller whose body nobody needs to read; None for everybody else."""
+        try:
+            target = lambda_api.parse_target(head.method, head.target)
+            if self._gate.at_once(head.headers, target.reference) is None:
+                await self._gate.ask(head.headers, target.reference)
+        except LambdaError as error:
+            request_id = lambda_api.request_id(os.urandom(16).hex())
+            return error.status, *lambda_api.encode_error(error, request_id)
+        return None
+
+    async def _take_time(self, exchange: _Exchange, namespace: str | None) -> None:
+        """Begin once the API server has said who calls and what he may, and once a large event is known to be JSON."""
+        request = exchange.request
+        try:
+            if namespace is None:
+                namespace = await self._gate.ask(request.headers, exchange.target.reference)
+            checked = request.body is not None and len(request.body) >= events.LARGE_BYTES
+            if checked and request.body is not None:
+                await self._check(request.body)
+            exchange.abandoned = self._begin(exchange, namespace, checked=checked)
+        except LambdaError as error:
+            _refuse(error, exchange.request_id, exchange.respond)
+        except Exception:
+            log.exception("request %s failed", exchange.request_id)
+            _refuse(ServiceFailed(_INTERNAL), exchange.request_id, exchange.respond)
+
+    async def _check(self, body: bytes) -> None:
+        async with self._checking:
+            for _ in events.check_in_slices(body):
+                await asyncio.sleep(0)
+
+    def _begin(self, exchange: _Exchange, namespace: str, *, checked: bool = False) -> Abandon | None:
+        """Run what the caller may run."""
+        request, target, respond = exchange.request, exchange.target, exchange.respond
+        request_id, dice = exchange.request_id, exchange.dice
         options = lambda_api.parse_options(request.headers)
         if request.body is None:
-            raise lambda_api.too_large()
-        event = lambda_api.check_event(request.body)
+            raise events.too_large()
+        event = request.body if checked else events.check_event(request.body)
         if options.invocation_type == lambda_api.EVENT:
             raise InvalidParameterValue("Invocation type Event is not supported yet: use RequestResponse.")
-        route = self._table.resolve(target.reference, target.qualifier, lambda_api.namespace_of(request.headers))
+        route = self._table.resolve(target.reference, target.qualifier, namespace)
         given = request.headers.get(lambda_api.TRACE_ID_KEY)
         trace = lambda_api.trace_header(given, int(time.time()), dice[32:])
         if options.invocation_type == lambda_api.DRY_RUN:

@@ -1,4 +1,4 @@
-"""The public port: aiohttp's server, and nothing between it and the door but bodies, bounds and draining.
+"""The public port: whole requests for the door, over a bounded server; bodies, memory for them, and draining.
 
 The low-level server without routing: the Lambda API is routed on the raw path, where ARNs are percent-encoded.
 """
@@ -6,23 +6,25 @@ The low-level server without routing: the Lambda API is routed on the raw path, 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
+from aiohttp.typedefs import RawHeaders
 from multidict import CIMultiDict
 
-from lambent.model import limits
-from lambent.model.errors import InvalidRequestContent
+from lambent.adapters.http.servers import BoundedServer, Bounds, Connection, Fields, last_words
+from lambent.model.errors import InvalidRequestContent, ServiceUnavailable
 from lambent.wire import lambda_api
 
-Fields = list[tuple[bytes, bytes]]
+from .bodies import READ_BYTES_MAX, Body, Room
+
 Respond = Callable[[int, Fields, bytes], None]
 """Status, headers, body; called once, perhaps before `Begin` returns."""
 Abandon = Callable[[], None]
 """The client went away."""
+Reply = tuple[int, Fields, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,69 +41,37 @@ class Asked:
 
 
 Begin = Callable[[Asked, Respond], Abandon | None]
+Admit = Callable[[Asked], Awaitable[Reply | None]]
+"""Asked of a request whose body is still to come (`body` is None); a reply means that nobody wants that body."""
 
-READ_BYTES_MAX: Final = 4 * limits.REQUEST_BYTES_MAX
-"""A longer body is refused at its head; one between the limit and this is read to its end and then refused, because
-clients that are still sending do not look for an answer."""
-STALLED_SECONDS: Final = 30.0
-"""A request whose next byte does not come for so long is given up."""
-KEEPALIVE_SECONDS: Final = 630.0
-"""Longer than load balancers keep theirs; also how long a connection may take to send its first request's head."""
-LINGER_SECONDS: Final = 3.0
-"""After a refusal that leaves bytes unread: a reset would take the answer away from the client."""
-FIELD_BYTES_MAX: Final = 16 * 1024
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-# It prints the raw request line of whatever cannot be parsed, at the bidding of whoever reaches the port.
-logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+_SERVER: Final = (b"Server", b"lambent")
+"""Not which versions of what."""
 
 
-class _Connection(web.RequestHandler):
-    """aiohttp's connection, whose last words to what is no HTTP are typed like every other error."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002 - there is none worth the name
-        status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002
-        message: str | None = None,  # noqa: ARG002 - it quotes the bytes
-    ) -> web.StreamResponse:
-        """The answer to a request that cannot be read."""
-        return _unreadable(status if status < 500 else 400)
-
-
-class _Server(web.Server):
-    """aiohttp's server with these connections."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+async def _everybody(head: Asked) -> Reply | None:  # noqa: ARG001 - as Admit
+    return None
 
 
 class HttpServer:
     """Listens, and hands whole requests to the door."""
 
-    def __init__(self, begin: Begin, draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, begin: Begin, draining: Callable[[], bool], admit: Admit = _everybody, room: Room | None = None
+    ) -> None:
         self._begin = begin
         self._draining = draining
+        self._admit = admit
+        self._room = room or Room(READ_BYTES_MAX)
         self._under_way = 0
         self.port = 0
-        self._server: _Server | None = None
+        self.server: BoundedServer | None = None
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
 
-    async def start(self, host: str | None, port: int) -> None:
+    async def start(self, host: str | None, port: int, bounds: Bounds | None = None) -> None:
         """Listen on one interface or all."""
-        self._server = _Server(
-            self._serve,
-            handler_cancellation=True,
-            access_log=None,
-            auto_decompress=False,  # Lambda takes bytes as they are; and what is packed small can be large
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            lingering_time=LINGER_SECONDS,
-            max_line_size=FIELD_BYTES_MAX,
-            max_field_size=FIELD_BYTES_MAX,
-        )
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
+        self.server = BoundedServer(self._serve, unreadable, bounds)
+        self._runner = web.ServerRunner(self.server, shutdown_timeout=0.1)
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port, backlog=1024)
         await self._site.start()
@@ -112,82 +82,108 @@ class HttpServer:
 
         aiohttp's own clean-up drops the bytes of bodies that are still coming in, so it begins when none is.
         """
-        if self._runner is None or self._site is None or self._server is None:
+        if self._runner is None or self._site is None or self.server is None:
             return
         await self._site.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while self._under_way and loop.time() < deadline:  # noqa: ASYNC110 - once in a life
             await asyncio.sleep(0.02)
-        self._server.pre_shutdown()
+        self.server.pre_shutdown()
         await self._runner.cleanup()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.version[0] != 1:
+            return _unspeakable(request)
         self._under_way += 1
         try:
-            return await self._answer(request)
+            content = request.content
+            if content.is_eof():  # it came with the head, as nearly always
+                return await self._answer(request, content.read_nowait())
+            return await self._receive(request)
         finally:
             self._under_way -= 1
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            body = await _read(request)
-        except TimeoutError:
-            return _unreadable(408)
-        answer: asyncio.Future[tuple[int, Fields, bytes]] = asyncio.get_running_loop().create_future()
+    async def _answer(self, request: web.BaseRequest, body: bytes | None) -> web.StreamResponse:
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def respond(status: int, fields: Fields, body: bytes) -> None:
             if not answer.done():
                 answer.set_result((status, fields, body))
 
-        headers = {name.lower(): value for name, value in request.raw_headers}
-        asked = Asked(request.method, request.raw_path.encode("utf-8", "surrogateescape"), headers, body)
+        asked = _asked(request, body)
+        if asked is None:
+            return last_words(unreadable, 400)
         abandon = self._begin(asked, respond)
         try:
-            status, fields, body = await answer
+            reply = await answer
         except asyncio.CancelledError:
             if abandon is not None:
                 abandon()
             raise
+        return self._response(request, reply)
+
+    def _response(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        status, fields, body = reply
         response = web.Response(status=status, headers=_headers(fields), body=body)
         if self._draining() or not request.content.is_eof():
             response.force_close()
         return response
 
+    # --- bodies that are still to come --------------------------------------------------------------------------
 
-def _unreadable(status: int) -> web.StreamResponse:
+    async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:
+        asked = _asked(request, None)
+        if asked is None:
+            return last_words(unreadable, 400)
+        refused = await self._admit(asked)
+        body = Body(self._room, wanted=refused is None)
+        try:
+            try:
+                await body.read(request)
+            except TimeoutError:
+                return last_words(unreadable, 408)
+            if refused is None and body.crowded:
+                refused = _crowded()
+            if refused is not None:
+                return self._response(request, refused)
+            return await self._answer(request, body.data)
+        finally:
+            self._room.give(body.held)
+
+
+def _asked(request: web.BaseRequest, body: bytes | None) -> Asked | None:
+    """None for a request that says twice what it may say once: a proxy before us may have believed the other."""
+    raw = request.raw_headers
+    headers = {name.lower(): value for name, value in raw}
+    if len(headers) != len(raw) and len(_said_once(raw)) != len(set(_said_once(raw))):
+        return None
+    return Asked(request.method, request.raw_path.encode("utf-8", "surrogateescape"), headers, body)
+
+
+def _said_once(headers: RawHeaders) -> list[bytes]:
+    names = [name.lower() for name, _ in headers]
+    return [name for name in names if name == b"authorization" or name.startswith((b"x-amz-", b"x-lambent-"))]
+
+
+def unreadable(status: int) -> tuple[Fields, bytes]:  # noqa: ARG001 - the words are the same for all
+    """Headers and body of the answer to what is no request."""
     error = InvalidRequestContent("The request cannot be read.")
     fields, body = lambda_api.encode_error(error, lambda_api.NO_REQUEST_ID)
-    response = web.Response(status=status, headers=_headers(fields), body=body)
-    response.force_close()
-    return response
+    return [*fields, _SERVER], body
+
+
+def _unspeakable(request: web.BaseRequest) -> web.StreamResponse:
+    """An answer in HTTP/1.1: aiohttp would answer in the version of the request."""
+    cast(Connection, request.protocol).refuse(505)
+    return web.Response()  # is not sent any more
+
+
+def _crowded() -> Reply:
+    error = ServiceUnavailable("Too many large requests are on their way. Try again.")
+    return error.status, *lambda_api.encode_error(error, lambda_api.NO_REQUEST_ID)
 
 
 def _headers(fields: Fields) -> CIMultiDict[str]:
-    named = [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in fields]
-    return CIMultiDict([*named, ("Server", "lambent")])  # not which versions of what
-
-
-async def _read(request: web.BaseRequest) -> bytes | None:
-    """The body; None over the limit."""
-    content = request.content
-    if content.is_eof():  # it came with the head, as nearly always
-        return content.read_nowait()
-    length = request.content_length
-    if length is not None and length > READ_BYTES_MAX:
-        return None
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(_CONTINUE)
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        async with asyncio.timeout(STALLED_SECONDS):
-            piece = await content.readany()
-        if not piece:
-            break
-        size += len(piece)
-        if size <= limits.REQUEST_BYTES_MAX:
-            pieces.append(piece)
-        elif size > READ_BYTES_MAX:
-            return None
-    return b"".join(pieces) if size <= limits.REQUEST_BYTES_MAX else None
+    named = [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in (*fields, _SERVER)]
+    return CIMultiDict(named)

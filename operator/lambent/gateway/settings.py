@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+KUBERNETES, NONE = "kubernetes", "none"
+AUTH_MODES = (KUBERNETES, NONE)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -21,6 +24,10 @@ class Settings:
     region: str = "us-east-1"
     codestore_url: str = "http://lambent-codestore:8082"
     cold_start_timeout_seconds: float = 60.0
+    auth_mode: str = KUBERNETES
+    """Who may invoke: `kubernetes` asks the API server; `none` lets everybody who reaches the public door."""
+    auth_audiences: tuple[str, ...] = ()
+    """Audiences that tokens may be made for; empty: the API server's own."""
     controller_user: str = ""
     """The user that TokenReview must name on the internal door; empty refuses everybody."""
     pod_name: str = "gateway"
@@ -34,6 +41,8 @@ class Settings:
     inline_code_bytes: int = 262_144
     account_concurrency: int = 1000
     """Requests of one namespace that run or wait at the same time; more are answered 429."""
+    bodies_bytes: int = 256 * 1024 * 1024
+    """Memory for the bodies of large requests, of all callers together; beyond it they are answered 503."""
     linger_seconds: float = 5.0
     """After SIGTERM: still accepting, but not ready, until endpoints have gone away."""
     drain_seconds: float = 905.0
@@ -56,6 +65,8 @@ class Settings:
             region=environment.get("LAMBENT_REGION", "us-east-1"),
             codestore_url=environment.get("LAMBENT_CODESTORE_URL", "http://lambent-codestore:8082"),
             cold_start_timeout_seconds=float(environment.get("LAMBENT_COLD_START_TIMEOUT_SECONDS", "60")),
+            auth_mode=_mode(environment.get("LAMBENT_AUTH_MODE") or KUBERNETES),
+            auth_audiences=_names(environment.get("LAMBENT_AUTH_AUDIENCES", "")),
             controller_user=environment.get("LAMBENT_CONTROLLER_USER", ""),
             pod_name=environment.get("LAMBENT_POD_NAME", "gateway"),
             pod_namespace=environment.get("LAMBENT_POD_NAMESPACE", "default"),
@@ -66,6 +77,7 @@ class Settings:
             log_level=environment.get("LAMBENT_LOG_LEVEL", "INFO"),
             inline_code_bytes=int(environment.get("LAMBENT_INLINE_CODE_BYTES", "262144")),
             account_concurrency=int(environment.get("LAMBENT_ACCOUNT_CONCURRENCY", "1000")),
+            bodies_bytes=int(environment.get("LAMBENT_BODIES_BYTES", str(256 * 1024 * 1024))),
             linger_seconds=float(environment.get("LAMBENT_LINGER_SECONDS", "5")),
             drain_seconds=float(environment.get("LAMBENT_DRAIN_SECONDS", "905")),
         )
@@ -73,6 +85,12 @@ class Settings:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _mode(text: str) -> str:
+    if text not in AUTH_MODES:
+        raise ValueError(f"LAMBENT_AUTH_MODE is {text!r}, but may be {' or '.join(AUTH_MODES)}")
+    return text
 
 
 def _port(text: str, default: int) -> int:

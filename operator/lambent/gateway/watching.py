@@ -13,6 +13,7 @@ from lambent.model import names
 from lambent.model.environments import EnvironmentPod
 from lambent.model.functions import FunctionObject
 
+from .accounts import Accounts
 from .environments import Environments
 from .measuring import Measures
 from .pools import Pools
@@ -38,11 +39,14 @@ class Source(Protocol):
 class Watching:
     """Applies observations. `synced` is set once every stream has shown all there is."""
 
-    def __init__(self, table: RoutingTable, pools: Pools, environments: Environments, measures: Measures) -> None:
+    def __init__(
+        self, table: RoutingTable, pools: Pools, environments: Environments, measures: Measures, accounts: Accounts
+    ) -> None:
         self._table = table
         self._pools = pools
         self._environments = environments
         self._measures = measures
+        self._accounts = accounts
         self._behind: set[str] = {"anything"}
         self.synced = asyncio.Event()
 
@@ -101,17 +105,22 @@ class Watching:
                 for body in objects:
                     self._namespace_seen(body)
                 for name in gone:
-                    self._table.forget_namespace(name)
+                    self._namespace_gone(name)
             case Changed(body):
                 self._namespace_seen(body)
             case Deleted(body):
-                self._table.forget_namespace(body["metadata"]["name"])
+                self._namespace_gone(body["metadata"]["name"])
 
     def _namespace_seen(self, body: dict[str, Any]) -> None:
         metadata = body["metadata"]
-        annotated = (metadata.get("annotations") or {}).get(names.ANNOTATION_ACCOUNT_ID)
-        created = metadata.get("creationTimestamp", "")
-        self._changed(self._table.observe_namespace(metadata["name"], metadata["uid"], created, annotated))
+        annotations, created = metadata.get("annotations") or {}, metadata.get("creationTimestamp", "")
+        account = annotations.get(names.ANNOTATION_ACCOUNT_ID)
+        self._accounts.observe(metadata["name"], annotations.get(names.ANNOTATION_CONCURRENCY))
+        self._changed(self._table.observe_namespace(metadata["name"], metadata["uid"], created, account))
+
+    def _namespace_gone(self, name: str) -> None:
+        self._accounts.forget(name)
+        self._table.forget_namespace(name)
 
     # --- functions ----------------------------------------------------------------------------------------------
 
@@ -134,7 +143,7 @@ class Watching:
     def _function_seen(self, body: dict[str, Any]) -> None:
         try:
             function = FunctionObject.from_kubernetes(body)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # One malformed object never stops the others; its last good snapshot stays.
             name = body.get("metadata", {}).get("name")
             log.warning("function %s cannot be read: %s", name, type(error).__name__)
@@ -173,7 +182,11 @@ class Watching:
         """Apply one pod; returns its `namespace/name`."""
         metadata = body["metadata"]
         name = f"{metadata['namespace']}/{metadata['name']}"
-        pod = EnvironmentPod.from_kubernetes(body)
+        try:
+            pod = EnvironmentPod.from_kubernetes(body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # as for functions
+            log.warning("pod %s cannot be read: %s", name, type(error).__name__)
+            return name
         if pod is None:
             log.warning("pod %s is labelled as an environment but is none", name)
         elif not gone or self._environments.find(name) is not None:

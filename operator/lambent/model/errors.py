@@ -5,19 +5,28 @@ LambentError
 │   ├── ValidationFailed             400 ValidationException
 │   ├── InvalidParameterValue        400 InvalidParameterValueException
 │   ├── InvalidRequestContent        400 InvalidRequestContentException
+│   ├── MissingToken                 403 MissingAuthenticationTokenException
+│   ├── UnrecognizedToken            403 UnrecognizedClientException
+│   ├── ExpiredToken                 403 ExpiredTokenException
+│   ├── AccessDenied                 403 AccessDeniedException
 │   ├── ResourceNotFound             404 ResourceNotFoundException
 │   ├── UnknownOperation             404 UnknownOperationException
 │   ├── ResourceConflict             409 ResourceConflictException
 │   ├── RequestEntityTooLarge        413 RequestEntityTooLargeException
 │   ├── TooManyRequests              429 TooManyRequestsException
-│   └── ServiceFailed                500 ServiceException
+│   ├── ServiceFailed                500 ServiceException
+│   └── ServiceUnavailable           503 ServiceUnavailableException
 ├── InvalidCode                      the package itself is wrong: only a person can help (stalled)
 │   └── AddressRefused               what a tenant named leads where nobody may be led
+├── FetchFailed                      code could not be fetched; its trouble says who can help (core.sources)
+├── InvalidImage                     the container image itself is wrong: only a person can help (stalled)
 ├── Unavailable                      a peer did not answer: try again later (retry)
 └── Refused                          the API server said no to a write, with its reason
 """
 
 from __future__ import annotations
+
+from lambent.model.troubles import Trouble
 
 
 class LambentError(Exception):
@@ -55,6 +64,39 @@ class InvalidRequestContent(LambdaError):
     """The request body could not be parsed as JSON."""
 
     code, status, fault = "InvalidRequestContentException", 400, "User"
+
+
+class MissingToken(LambdaError):
+    """The request says nothing about who sent it."""
+
+    code, status, fault = "MissingAuthenticationTokenException", 403, None
+
+    def __init__(self, message: str = "Missing Authentication Token") -> None:
+        super().__init__(message)
+
+
+class UnrecognizedToken(LambdaError):
+    """The token is nobody's, or was not made for this gateway."""
+
+    code, status, fault = "UnrecognizedClientException", 403, None
+
+    def __init__(self, message: str = "The security token included in the request is invalid.") -> None:
+        super().__init__(message)
+
+
+class ExpiredToken(LambdaError):
+    """The token ended by its own word: whoever sent it needs a new one."""
+
+    code, status, fault = "ExpiredTokenException", 403, None
+
+    def __init__(self, message: str = "The security token included in the request is expired") -> None:
+        super().__init__(message)
+
+
+class AccessDenied(LambdaError):
+    """The caller is known and may not do this."""
+
+    code, status, member, fault = "AccessDeniedException", 403, "Message", None
 
 
 class ResourceNotFound(LambdaError):
@@ -97,12 +139,30 @@ class ServiceFailed(LambdaError):
     code, status, member, fault = "ServiceException", 500, "Message", "Server"
 
 
+class ServiceUnavailable(LambdaError):
+    """Something the answer depends on cannot be had now; trying again helps."""
+
+    code, status, fault = "ServiceUnavailableException", 503, "Server"
+
+
 class InvalidCode(LambentError):
     """A code package that can never work; retrying helps nobody."""
 
 
 class AddressRefused(InvalidCode):
     """An address that may not be dialled on a tenant's word, or a redirect that may not be followed."""
+
+
+class FetchFailed(LambentError):
+    """Code could not be fetched from where a tenant said that it is; the message is for the function's owner."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+
+
+class InvalidImage(LambentError):
+    """A container image that cannot work as it is named and as its registry shows it; retrying helps nobody."""
 
 
 class Unavailable(LambentError):

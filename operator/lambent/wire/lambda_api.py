@@ -10,9 +10,9 @@ import base64
 import binascii
 import functools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from lambent.model import limits, names
@@ -21,7 +21,6 @@ from lambent.model.errors import (
     InvalidParameterValue,
     InvalidRequestContent,
     LambdaError,
-    RequestEntityTooLarge,
     TooManyRequests,
     UnknownOperation,
     ValidationFailed,
@@ -49,6 +48,8 @@ FUNCTION_ERROR_FIELD = (b"X-Amz-Function-Error", b"Unhandled")
 NO_REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 """For an answer to what was no request."""
 _JSON = (b"Content-Type", b"application/json")
+_NAMESPACE = b"x-lambent-namespace"
+_NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NOT_REMAPPED = (b"X-Amzn-Remapped-Content-Length", b"0")
 _TRACE_CHARS_MAX = 1024
 
@@ -74,8 +75,8 @@ class Options:
 
 
 @functools.lru_cache(maxsize=1024)
-def parse_target(raw_target: bytes) -> Target:
-    """Parse `/2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
+def parse_target(method: str, raw_target: bytes) -> Target:
+    """Parse `POST /2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
 
     Raises:
         UnknownOperation: for any other path.
@@ -83,7 +84,7 @@ def parse_target(raw_target: bytes) -> Target:
     """
     path, _, query = raw_target.decode("ascii").partition("?")
     name = path[len(_PREFIX) : -len(_SUFFIX)]
-    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name:
+    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name or method != "POST":
         raise UnknownOperation("The operation you tried to call is not known.")
     text = unquote(name)
     reference = _function_reference(text)
@@ -146,8 +147,29 @@ def parse_options(headers: Mapping[bytes, bytes]) -> Options:
 
 
 def namespace_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The namespace that the caller asked for by header."""
-    return _text(headers, b"x-lambent-namespace")
+    """The namespace that the caller asked for by header.
+
+    Raises:
+        ValidationFailed: no namespace can have that name.
+    """
+    value = headers.get(_NAMESPACE)
+    if not value:
+        return None
+    text = value.decode("utf-8", "replace")
+    if not _NAMESPACE_NAME.fullmatch(text):
+        raise _constraint(text, "X-Lambent-Namespace", f"satisfy regular expression pattern: {_NAMESPACE_NAME.pattern}")
+    return text
+
+
+def token_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The caller's token: a bearer token, else the session token of AWS's own clients; None for neither.
+
+    What they sign with is not looked at: here the token says who calls, not the signature.
+    """
+    authorization = headers.get(b"authorization")
+    if authorization is not None and authorization[:7].lower() == b"bearer ":
+        return authorization[7:].strip()
+    return headers.get(b"x-amz-security-token")
 
 
 def _text(headers: Mapping[bytes, bytes], key: bytes) -> str | None:
@@ -170,50 +192,6 @@ def _check_client_context(text: str) -> None:
         context = None
     if not isinstance(context, dict):
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"Unrecognized token '{name}'")
-
-
-_CHECKER = json.JSONDecoder(
-    # Numbers are only looked at, never converted: no limit of digits, no cost.
-    parse_constant=_refuse_constant,
-    parse_int=len,
-    parse_float=len,
-)
-
-
-def check_event(body: bytes) -> bytes:
-    """The event as the function will get it: `{}` for nothing, else the same bytes, known to be JSON.
-
-    Raises:
-        RequestEntityTooLarge, InvalidRequestContent: as Lambda words them.
-    """
-    if len(body) > limits.REQUEST_BYTES_MAX:
-        raise too_large()
-    if not body:
-        return b"{}"
-    try:
-        _CHECKER.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise _not_json(f"Invalid UTF-8 start byte 0x{body[error.start]:x}") from None
-    except RecursionError:
-        raise _not_json("Document nesting depth exceeds the maximum allowed") from None
-    except ValueError as error:
-        raise _not_json(str(error)) from None
-    return body
-
-
-def _not_json(detail: str) -> InvalidRequestContent:
-    return InvalidRequestContent(f"Could not parse request body into json: Could not parse payload into json: {detail}")
-
-
-def too_large() -> RequestEntityTooLarge:
-    """A synchronous request over its limit."""
-    return RequestEntityTooLarge(
-        f"Request must be smaller than {limits.REQUEST_BYTES_MAX} bytes for the InvokeFunction operation"
-    )
 
 
 def request_id(entropy_hex: str) -> str:

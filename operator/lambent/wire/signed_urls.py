@@ -1,4 +1,4 @@
-"""Signed URLs of the code store: method, path and expiry under HMAC-SHA256."""
+"""Signed URLs of the code store: method, path, condition and expiry under HMAC-SHA256."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
+LISTING_PATH = "/v1/blobs"
 BLOB_PREFIX = "/v1/blobs/sha256/"
 
 
@@ -14,18 +15,24 @@ def blob_path(sha256_hex: str) -> str:
     return f"{BLOB_PREFIX}{sha256_hex}"
 
 
+def deletion_path(sha256_hex: str, older_than: int) -> str:
+    """Path to delete a blob unless it was put less than so many seconds ago. The condition is signed with it."""
+    return f"{blob_path(sha256_hex)}?olderThan={older_than}"
+
+
 def _signature(key: bytes, method: str, path: str, expires: int) -> str:
     return hmac.new(key, f"{method}\n{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def sign_path(key: bytes, method: str, path: str, expires: int) -> str:
     """`<path>?exp=<epoch seconds>&sig=<hex>`, valid for one method until `expires`."""
-    return f"{path}?exp={expires}&sig={_signature(key, method, path, expires)}"
+    joint = "&" if "?" in path else "?"
+    return f"{path}{joint}exp={expires}&sig={_signature(key, method, path, expires)}"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request as it arrived at the code store: its method, path and the two query parameters."""
+    """A request as it arrived at the code store: its method, its path as it was signed, and two query parameters."""
 
     method: str
     path: str

@@ -40,6 +40,39 @@ class Failure:
     """The request is carried out, only its answer is lost."""
 
 
+@dataclass
+class Spoil:
+    """How the next watches go wrong."""
+
+    lines: tuple = ()
+    times: int = 1
+    hangs: bool = False
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def kind(name, singular, *, namespaced=True):
+    verbs = ["get", "list", "watch", "patch"]
+    return {"name": name, "kind": singular, "singularName": singular.lower(), "namespaced": namespaced, "verbs": verbs}
+
+
+CORE_KINDS = [kind("pods", "Pod"), kind("namespaces", "Namespace", namespaced=False)]
+VERSION = {"groupVersion": "lambent.dev/v1alpha1", "version": "v1alpha1"}
+CRD_VERSION = {"groupVersion": "apiextensions.k8s.io/v1", "version": "v1"}
+DISCOVERY = {
+    "/api": {"versions": ["v1"]},
+    "/apis": {
+        "groups": [
+            {"name": "lambent.dev", "versions": [VERSION], "preferredVersion": VERSION},
+            {"name": "apiextensions.k8s.io", "versions": [CRD_VERSION], "preferredVersion": CRD_VERSION},
+        ]
+    },
+    "/apis/lambent.dev/v1alpha1": {"resources": [kind("functions", "Function")]},
+    "/apis/apiextensions.k8s.io/v1": {
+        "resources": [kind("customresourcedefinitions", "CustomResourceDefinition", namespaced=False)]
+    },
+}
+
+
 class FakeApi:
     def __init__(self):
         self.objects = {}
@@ -47,12 +80,17 @@ class FakeApi:
         self.oldest = 0
         self.history = []
         self.requests = []
+        self.accepted = []
         self.failures = []
         self.changed = asyncio.Condition()
         self.graceful = True
         self.users = {}
+        self.asked = []
+        self.says = {"allowed": False}
         self.bookmarks = True
         self.mute = False
+        self.spoils = {}
+        self.cuts = 0
         self.subresources = ["pods/resize"]
 
     # --- what tests use ---
@@ -94,23 +132,34 @@ class FakeApi:
     def under(self, collection):
         return [body for path, body in self.objects.items() if path.rsplit("/", 1)[0].endswith(collection)]
 
+    def cut(self):
+        """End every watch that is open, as a restarted server does."""
+        self.cuts += 1
+        self._wake()
+
     # --- how it answers ---
 
     async def answer(self, request):
         path, method = request.path, request.method
         self.requests.append((method, path))
+        self.accepted.append((path, request.headers.get("Accept", "")))
         failure = self._failure(method, path)
         if failure and not failure.after:
             return status(failure.status, failure.reason, failure.message, failure.headers)
         body = json.loads(await request.read() or b"null")
+        if path in DISCOVERY:
+            return reply(DISCOVERY[path])
         if path == "/api/v1":
-            return reply({"resources": [{"name": name} for name in self.subresources]})
+            return reply({"resources": [*CORE_KINDS, *({"name": name} for name in self.subresources)]})
         match = PATH.match(path) if not NAMESPACES.match(path) else NAMESPACES.match(path)
         if match is None:
             return status(404, "NotFound", path)
         parts = match.groupdict()
         if path.endswith("tokenreviews"):
             return self._review(body)
+        if path.endswith("subjectaccessreviews"):
+            self.asked.append(body["spec"])
+            return reply({"status": self.says}, 201)
         if method == "GET" and parts["name"] is None:
             if request.query.get("watch") == "true":
                 return await self._watch(request)
@@ -134,6 +183,10 @@ class FakeApi:
             if item in self.objects:
                 return status(409, "AlreadyExists", f"{item} already exists")
             return reply(self._store(item, self._fresh(path, body), "ADDED"), 201)
+        applied = method == "PATCH" and "apply-patch" in request.content_type and not parts.get("sub")
+        if item not in self.objects and applied:
+            collection = item.rsplit("/", 1)[0]
+            return reply(self._store(item, self._fresh(collection, body), "ADDED"), 201)
         if item not in self.objects:
             return status(404, "NotFound", f"{item} not found")
         here = self.objects[item]
@@ -171,6 +224,7 @@ class FakeApi:
 
     def _list(self, request):
         bodies = self._selected(request.path, request.query.get("labelSelector", ""))
+        bodies = [shown(body, request) for body in bodies]
         start, limit = int(request.query.get("continue") or 0), int(request.query.get("limit") or 10**9)
         metadata = {"resourceVersion": str(self.version)}
         if start + limit < len(bodies):
@@ -183,11 +237,14 @@ class FakeApi:
     async def _watch(self, request):
         since = int(request.query["resourceVersion"])
         response = web.StreamResponse()
+        if self.spoils and any(fragment in request.path for fragment in self.spoils):
+            return await self._spoiled(request, response)
         if since < self.oldest:
             return status(410, "Expired", "too old resource version")
         await response.prepare(request)
         deadline = asyncio.get_running_loop().time() + float(request.query.get("timeoutSeconds", 300))
-        while asyncio.get_running_loop().time() < deadline:
+        cuts = self.cuts
+        while asyncio.get_running_loop().time() < deadline and cuts == self.cuts:
             for version, kind, where, body in list(self.history):
                 if (
                     version > since
@@ -195,7 +252,7 @@ class FakeApi:
                     and fits(body, request.query.get("labelSelector", ""))
                 ):
                     since = version
-                    event = {"type": kind, "object": body}
+                    event = {"type": kind, "object": shown(body, request)}
                     await response.write(json.dumps(event).encode() + b"\n")
             if self.bookmarks and not self.mute:
                 bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self.version)}}}
@@ -207,12 +264,27 @@ class FakeApi:
                 pass
         return response
 
+    async def _spoiled(self, request, response):
+        """A watch that says what a test wants said, once or again and again, and then ends or hangs."""
+        [fragment] = [fragment for fragment in self.spoils if fragment in request.path]
+        spoil = self.spoils[fragment]
+        spoil.times -= 1
+        if spoil.times <= 0:
+            del self.spoils[fragment]
+        await response.prepare(request)
+        for line in spoil.lines:
+            await response.write(line)
+        if spoil.hangs:
+            await spoil.released.wait()
+        return response
+
     def _review(self, body):
         user = self.users.get(body["spec"]["token"])
         if user is None:
             return reply({"status": {"authenticated": False}}, 201)
         name, audiences = user
-        return reply({"status": {"authenticated": True, "user": {"username": name}, "audiences": audiences}}, 201)
+        user = name if isinstance(name, dict) else {"username": name}
+        return reply({"status": {"authenticated": True, "user": user, "audiences": audiences}}, 201)
 
     def _fresh(self, collection, body):
         body = copy.deepcopy(body)
@@ -238,6 +310,13 @@ class FakeApi:
                 self.changed.notify_all()
 
         self._waking = asyncio.ensure_future(wake())
+
+
+def shown(body, request):
+    """An object as asked for: whole, or its metadata."""
+    if "PartialObjectMetadata" not in request.headers.get("Accept", ""):
+        return body
+    return {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": body["metadata"]}
 
 
 def belongs(item, collection):

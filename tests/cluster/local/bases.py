@@ -19,7 +19,11 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 def key(base: Base) -> str:
     """The key of what is asked for; security updates come with a new base only when it is removed."""
-    return digests.key([json.dumps(asdict(base)), *LEFT_OUT], Path("/"))
+    asked = asdict(base)
+    for name, ordinary in (("variant", "essential"), ("commands", ())):  # bases that do without keep their keys
+        if asked[name] == ordinary:
+            del asked[name]
+    return digests.key([json.dumps(asked), *LEFT_OUT], Path("/"))
 
 
 def root_file_system(state: State, base: Base) -> Path:
@@ -45,9 +49,9 @@ def mmdebstrap(base: Base) -> list[str]:
     clean = 'rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*'
     return [
         "mmdebstrap",
-        "--variant=essential",
+        f"--variant={base.variant}",
         "--dpkgopt=force-unsafe-io",  # no fsync for each file of a tree that becomes one tar
         f"--include={','.join(base.packages)}",
         *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
-        *(f"--customize-hook={hook}" for hook in (*hooks, clean)),
+        *(f"--customize-hook={hook}" for hook in (*hooks, clean, *base.commands)),
     ]

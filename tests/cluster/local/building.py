@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import bases, digests
 from .builders import Buildah, Builder, Docker
-from .images import IMAGES, Image
+from .images import IMAGES, SAMPLES, Image
 from .state import State
 from .talking import Failed, step
 
@@ -33,13 +33,14 @@ class Built:
 
 
 def build(state: State, names: Iterable[str], with_docker: bool) -> list[Built]:
-    """Build the named images, all when none is named."""
+    """Build the named images; when none is named, all that Lambent consists of."""
     wanted = set(names)
-    if unknown := wanted - {image.name for image in IMAGES}:
-        raise Failed(f"no such image: {', '.join(sorted(unknown))}; there are {', '.join(i.name for i in IMAGES)}")
+    everything = (*IMAGES, *SAMPLES)
+    if unknown := wanted - {image.name for image in everything}:
+        raise Failed(f"no such image: {', '.join(sorted(unknown))}; there are {', '.join(i.name for i in everything)}")
     for leftover in (*state.images.glob("tmp*"), *(state.root / "wheels").glob("tmp*")):
         shutil.rmtree(leftover, ignore_errors=True)  # of a build that was killed: nobody else builds now
-    chosen = [image for image in IMAGES if image.name in wanted or not wanted]
+    chosen = [image for image in everything if image.name in wanted] if wanted else IMAGES
     return [build_one(state, image, with_docker) for image in chosen]
 
 

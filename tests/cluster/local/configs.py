@@ -30,6 +30,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   sandbox_image = "{PAUSE_IMAGE}"
   # Without CAP_SYS_RESOURCE (a VM's root may lack it) runc cannot lower a score and fails to start anything.
   restrict_oom_score_adj = true
+  # Registries of tests speak plain HTTP: each has a folder there, read at every pull, so it may come later.
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{state.registries}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -66,6 +69,7 @@ def kubelet(state: State) -> dict[str, Any]:
         "podLogsDir": str(state.logs / "pods"),
         "podPidsLimit": 4096,  # RLIMIT_NPROC counts per user of the node, not per pod
         "resolvConf": str(state.node / "resolv.conf"),  # the machine's own may name hosts outside
+        "maxParallelImagePulls": 8,  # an image of 10 GB must not stand in the way of the others
         "serializeImagePulls": False,
         "shutdownGracePeriod": "0s",
     }

@@ -26,6 +26,7 @@ IMAGES = {
     "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
 }
+REGISTRY = {"docker-registry": "docker-registry"}  # a registry for tests of image functions
 
 
 def absent(wanted: dict[str, str]) -> list[str]:

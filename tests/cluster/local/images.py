@@ -6,11 +6,13 @@ in it: what is not declared here cannot get into an image, and whatever is chang
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import wheels
+from .talking import run
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Base:
     packages: tuple[str, ...]
     users: tuple[str, ...] = ()  # lines of /etc/passwd
     groups: tuple[str, ...] = ()  # lines of /etc/group
+    variant: str = "essential"  # of mmdebstrap; "extract" unpacks the named packages and nothing else
+    commands: tuple[str, ...] = ()  # shell, run at the end with the root as $1
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ PYTHON = Base(
     groups=("sbx_user1051:x:990:",),
 )
 
+WORKSHOP = Base(
+    name="workshop",
+    suite="bookworm",
+    packages=("gcc", "libc6-dev", "libpython3.11-dev", "python3", "zlib1g-dev"),
+)
+
 IMAGES = (
     Image(
         name="lambent",
@@ -78,4 +88,52 @@ IMAGES = (
         inputs=("runtime-images/provided", "operator/lambent/__init__.py", "operator/lambent/agent"),
         base=PYTHON,
     ),
+    Image(
+        name="agent",
+        version="0.1.0",
+        dockerfile="runtime-images/agent/Dockerfile",
+        inputs=("runtime-images/agent", "operator/lambent/__init__.py", "operator/lambent/agent"),
+        base=WORKSHOP,
+    ),
 )
+
+_CLIENT = "runtime-images/python/requirements.txt"
+_CLIENT_FILES = site_packages(_CLIENT, "build/images/sample/site-packages")
+_NO_SHELL = Base(
+    name="no-shell",
+    suite="bookworm",
+    packages=PYTHON.packages,
+    commands=('rm -f "$1"/bin/*sh "$1"/usr/bin/*sh "$1"/usr/bin/apt* "$1"/usr/bin/dpkg* "$1"/usr/bin/env',),
+)
+_MUSL = Base(
+    name="musl",
+    suite="bookworm",
+    packages=("busybox-static", "musl"),
+    variant="extract",
+)
+
+
+def go_program(folder: str, target: str) -> Callable[[Path, Path, Path], None]:
+    """Prepare by compiling a Go module of the repository into one static program."""
+
+    def prepare(repository: Path, context: Path, cache: Path) -> None:
+        env = {**os.environ, "CGO_ENABLED": "0", "GOOS": "linux", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
+        build = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", context / target, "."]
+        run(build, cache / "go-sample.log", cwd=context / folder, env=env)
+
+    return prepare
+
+
+def _sample(name: str, base: Base, *inputs: str, prepare: Callable[[Path, Path, Path], None] = _CLIENT_FILES) -> Image:
+    folder = f"examples/images/{name}"
+    return Image(f"sample-{name}", "1", f"{folder}/Dockerfile", (folder, *inputs), base, prepare)
+
+
+SAMPLES = (
+    _sample("python", PYTHON, _CLIENT),
+    _sample("go", PYTHON, prepare=go_program("examples/images/go", "build/images/sample/bootstrap")),
+    _sample("shell", _MUSL, prepare=lambda repository, context, cache: None),
+    _sample("distroless", _NO_SHELL, _CLIENT, "examples/images/python/app.py"),
+    _sample("aws-base", PYTHON, _CLIENT, "examples/images/python/app.py"),
+)
+"""Images of users, for the tests of image functions: built when they are named, and never loaded with the others."""

@@ -58,6 +58,11 @@ class State:
         return self.node / "kubeconfig"
 
     @property
+    def registries(self) -> Path:
+        """containerd's folder of registries: `<host:port>/hosts.toml` says how one is spoken to."""
+        return self.node / "certs.d"
+
+    @property
     def containerd_socket(self) -> Path:
         return self.node / "containerd.sock"
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from lambent.adapters.code.blobs import CHUNK_BYTES, Blob, WrongDigest
-from lambent.model.errors import InvalidCode
+from lambent.adapters.code.blobs import CHUNK_BYTES, Blob, TooYoung, WrongDigest
+from lambent.model.errors import InvalidCode, Unavailable
 
 CONTENT = bytes(range(256)) * 5000  # several pieces, and no multiple of their size
+LARGE = CONTENT * 10  # several parts, where a backend knows parts
 
 
 def digest_of(content: bytes) -> str:
@@ -36,7 +37,7 @@ async def listed(blobs: Any) -> list[Blob]:
     return sorted([blob async for blob in blobs.list()], key=lambda blob: blob.digest)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", CONTENT[:CHUNK_BYTES], CONTENT], ids=["0", "1", "chunk", "many"])
+@pytest.mark.parametrize("content", [b"", b"x", CONTENT[:CHUNK_BYTES], CONTENT, LARGE], ids=["0", "1", "chunk", "many", "parts"])
 async def test_what_was_put_can_be_read(blobs: Any, content: bytes) -> None:
     digest = digest_of(content)
     assert await blobs.put(digest, pieces(content)) is True
@@ -78,7 +79,9 @@ async def test_of_simultaneous_puts_of_one_blob_exactly_one_creates_it(blobs: An
 
 
 @pytest.mark.parametrize(
-    "content", [b"", CONTENT[:-1], CONTENT + b"x", CONTENT[:-1] + b"x"], ids=["empty", "short", "long", "flipped"]
+    "content",
+    [b"", CONTENT[:-1], CONTENT + b"x", CONTENT[:-1] + b"x", LARGE],
+    ids=["empty", "short", "long", "flipped", "parts"],
 )
 async def test_other_bytes_than_announced_are_refused_and_not_kept(blobs: Any, content: bytes) -> None:
     with pytest.raises(WrongDigest) as caught:
@@ -90,14 +93,15 @@ async def test_other_bytes_than_announced_are_refused_and_not_kept(blobs: Any, c
     assert await blobs.put(digest_of(CONTENT), pieces(CONTENT)) is True
 
 
-async def test_a_put_that_breaks_off_leaves_nothing(blobs: Any) -> None:
+@pytest.mark.parametrize("content", [CONTENT, LARGE], ids=["many", "parts"])
+async def test_a_put_that_breaks_off_leaves_nothing(blobs: Any, content: bytes) -> None:
     async def breaking() -> AsyncIterator[bytes]:
-        yield CONTENT[:-1]
+        yield content[:-1]
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await blobs.put(digest_of(CONTENT), breaking())
-    assert await read(blobs, digest_of(CONTENT)) is None
+        await blobs.put(digest_of(content), breaking())
+    assert await read(blobs, digest_of(content)) is None
     assert await listed(blobs) == []
 
 
@@ -128,7 +132,8 @@ async def test_a_put_cancelled_anywhere_leaves_all_or_nothing(blobs: Any) -> Non
         await asyncio.gather(putting, return_exceptions=True)
         assert await read(blobs, digest_of(CONTENT)) in (None, CONTENT)
         await blobs.delete(digest_of(CONTENT))
-    assert await listed(blobs) == []
+    for blob in await listed(blobs):  # a request that nobody waits for any more may still be carried out
+        assert await read(blobs, blob.digest) == CONTENT
 
 
 async def test_what_was_deleted_is_gone_and_can_come_again(blobs: Any) -> None:
@@ -169,3 +174,55 @@ async def test_many_blobs_are_all_listed(blobs: Any) -> None:
 async def test_a_backend_that_can_be_written_says_nothing(blobs: Any) -> None:
     await blobs.probe()
     assert await listed(blobs) == []
+
+
+class TestAge:
+    """How long ago somebody last said "keep this": what a collector goes by."""
+
+    async def test_of_a_blob_begins_when_it_is_put(self, blobs: Any) -> None:
+        digest = digest_of(CONTENT)
+        await blobs.put(digest, pieces(CONTENT))
+        await asyncio.sleep(2.1)  # S3 counts in seconds
+        assert (await blobs.stat(digest)).age > 1
+        assert (await listed(blobs))[0].age > 1
+        async with blobs.open(digest) as opened:
+            assert 1 < opened.blob.age < 3600
+
+    async def test_begins_anew_with_every_put_and_with_nothing_else(self, blobs: Any) -> None:
+        digest = digest_of(CONTENT)
+        await blobs.put(digest, pieces(CONTENT))
+        await asyncio.sleep(3.1)
+        await read(blobs, digest)
+        await blobs.probe()
+        await blobs.tidy()
+        old = (await blobs.stat(digest)).age
+        assert old > 2
+        assert await blobs.put(digest, pieces(b"")) is False
+        assert (await blobs.stat(digest)).age < old - 1
+        assert await read(blobs, digest) == CONTENT
+
+    async def test_that_is_too_low_keeps_a_blob_from_being_deleted(self, blobs: Any) -> None:
+        digest = digest_of(CONTENT)
+        await blobs.put(digest, pieces(CONTENT))
+        with pytest.raises(TooYoung, match="seconds ago"):
+            await blobs.delete(digest, 3600)
+        assert await read(blobs, digest) == CONTENT
+        await asyncio.sleep(2.1)
+        assert await blobs.delete(digest, 1) is True
+        assert await blobs.delete(digest, 3600) is False
+
+    async def test_decides_between_a_put_and_a_delete_that_come_at_once(self, blobs: Any) -> None:
+        """Whatever a put said is there, is there: the delete either came before it or finds it young."""
+        digest = digest_of(CONTENT)
+        for _ in range(3):
+            await blobs.put(digest, pieces(CONTENT))
+            await asyncio.sleep(2.1)
+            outcomes = await asyncio.gather(
+                *(blobs.delete(digest, 2) for _ in range(3)),
+                *(blobs.put(digest, pieces(CONTENT)) for _ in range(3)),
+                return_exceptions=True,
+            )
+            assert all(isinstance(outcome, bool | TooYoung | Unavailable) for outcome in outcomes)
+            if any(isinstance(outcome, bool) for outcome in outcomes[3:]):
+                assert await read(blobs, digest) == CONTENT
+            await blobs.delete(digest)

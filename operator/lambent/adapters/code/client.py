@@ -1,4 +1,4 @@
-"""The code store as its clients see it: get, put and ask for blobs by signed path.
+"""The code store as its clients see it: get, put, ask for, list and delete blobs by signed path.
 
 The caller signs (`wire.signed_urls`) and verifies the digest of what it reads; this module carries bytes.
 """
@@ -12,11 +12,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import BinaryIO
 
 import aiohttp
 from yarl import URL
 
 from lambent.model.errors import InvalidCode, Unavailable
+
+from .blobs import Blob, is_digest
 
 _READ_BYTES = 256 * 1024
 _ERROR_BYTES_MAX = 4096
@@ -53,8 +56,8 @@ class CodeStoreClient:
                     raise InvalidCode(f"the blob has more than {limit} bytes")
             return bytes(blob)
 
-    async def put(self, signed_path: str, data: bytes) -> None:
-        """Store a blob; one that is there already is left alone.
+    async def put(self, signed_path: str, data: bytes | BinaryIO) -> None:
+        """Store a blob; one that is there already is as if it had just been put, and is not sent.
 
         Raises:
             InvalidCode: when the store will not take these bytes: the digest differs or they are too many.
@@ -72,12 +75,40 @@ class CodeStoreClient:
                 raise await self._failed(response)
             return response.status == HTTPStatus.OK
 
+    async def list(self, signed_path: str) -> AsyncIterator[Blob]:
+        """Every blob. The path is signed for GET; what comes or goes meanwhile may be among them."""
+        async with self._request("GET", signed_path) as response:
+            if response.status != HTTPStatus.OK:
+                raise await self._failed(response)
+            while line := await _line(response):
+                yield self._listed(line)
+
+    async def delete(self, signed_path: str) -> bool:
+        """Delete a blob if it is as old as the path says; whether it was this that removed it."""
+        async with self._request("DELETE", signed_path) as response:
+            if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED):
+                return False
+            if response.status != HTTPStatus.NO_CONTENT:
+                raise await self._failed(response)
+            return True
+
+    def _listed(self, line: bytes) -> Blob:
+        try:
+            fields = json.loads(line)
+            blob = Blob(str(fields["digest"]), int(fields["size"]), float(fields["ageSeconds"]))
+        except (ValueError, KeyError, TypeError):
+            blob = Blob("", 0)
+        if not is_digest(blob.digest):
+            raise Unavailable(f"the code store at {self._base_url} answered no list of blobs")
+        return blob
+
     @asynccontextmanager
     async def _request(
-        self, method: str, signed_path: str, data: bytes | None = None
+        self, method: str, signed_path: str, data: bytes | BinaryIO | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         url = URL(f"{self._base_url}{signed_path}", encoded=True)  # as signed: never quoted anew
-        body = None if data is None else io.BytesIO(data)  # sent in pieces; bytes would hold up the event loop
+        # sent in pieces; bytes would hold up the event loop
+        body = io.BytesIO(data) if isinstance(data, bytes) else data
         try:
             async with self._session.request(
                 method, url, data=body, timeout=_TIMEOUT, allow_redirects=False, auto_decompress=False
@@ -92,6 +123,13 @@ class CodeStoreClient:
         if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
             return Unavailable(f"the code store at {self._base_url} is full: {await _reason(response)}")
         return Unavailable(f"the code store at {self._base_url} answered {response.status}: {await _reason(response)}")
+
+
+async def _line(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.content.readline()
+    except ValueError:
+        return b"longer than any line of a list"
 
 
 async def _reason(response: aiohttp.ClientResponse) -> str:

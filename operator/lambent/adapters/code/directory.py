@@ -2,12 +2,14 @@
 
 A blob has its name only when all of it, verified, is on disk: it grows under `<root>/incoming`, is synced, and
 then linked into place. So whatever is killed, and whenever, what can be opened is right; nothing is overwritten.
+Its age is that of its modification time, which every put renews.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import FileIO
@@ -16,8 +18,8 @@ from typing import ParamSpec, TypeVar
 
 from lambent.model.errors import Unavailable
 
-from .blobs import CHUNK_BYTES, Blob, checked_digest, is_digest
-from .growing import GrowingFile, failures_told, sweep, sync_folder
+from .blobs import ABANDONED_SECONDS, CHUNK_BYTES, Blob, check_age, checked_digest, is_digest
+from .growing import GrowingFile, failures_told, locked, sweep, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,8 +61,14 @@ class BlobDirectory:
         """Make the folders, and sweep what killed processes left half written."""
         await _in_thread(self._prepare)
 
+    async def tidy(self) -> None:
+        """Sweep what has been coming in for far too long; may be called at any time."""
+        await _in_thread(sweep, self._incoming, ABANDONED_SECONDS)
+
     async def put(self, digest: str, pieces: AsyncIterable[bytes]) -> bool:
-        """Store a blob; False when it was there already (then nothing is read). Durable once this returns.
+        """Store a blob, or make the one that is there young again. Durable once this returns.
+
+        False when it was there already (then nothing is read).
 
         Raises:
             WrongDigest: the pieces are not those of the digest.
@@ -68,7 +76,7 @@ class BlobDirectory:
             Unavailable: the volume failed.
         """
         target = self._path(digest)
-        if await _in_thread(self._holds, target):
+        if await _in_thread(_renew, target):
             return False
         growing = GrowingFile(self._incoming, digest)
         try:
@@ -87,12 +95,11 @@ class BlobDirectory:
             yield None
             return
         with file:
-            yield OpenBlob(file, Blob(digest, os.fstat(file.fileno()).st_size))
+            yield OpenBlob(file, _blob(digest, os.fstat(file.fileno())))
 
     async def stat(self, digest: str) -> Blob | None:
         """What is known of the blob, None when it is not there."""
-        size = await _in_thread(_size, self._path(digest))
-        return None if size is None else Blob(digest, size)
+        return await _in_thread(_stat, self._path(digest))
 
     async def list(self) -> AsyncIterator[Blob]:
         """Every blob; those that come or go meanwhile may be among them."""
@@ -100,9 +107,14 @@ class BlobDirectory:
             for blob in await _in_thread(_blobs, shard):
                 yield blob
 
-    async def delete(self, digest: str) -> bool:
-        """Remove a blob; False when it was not there. Who reads it reads on."""
-        return await _in_thread(_delete, self._path(digest))
+    async def delete(self, digest: str, older_than: float = 0.0) -> bool:
+        """Remove a blob; False when it was not there. Who reads it reads on.
+
+        Raises:
+            TooYoung: it was put less than `older_than` seconds ago. A put and a delete of one blob exclude each
+                other, so what a put said is there is never deleted for the age it had before.
+        """
+        return await _in_thread(_delete, self._path(digest), older_than)
 
     async def probe(self) -> None:
         """Raise StoreFull or Unavailable unless a file can be written."""
@@ -115,13 +127,6 @@ class BlobDirectory:
         with failures_told():
             self._incoming.mkdir(parents=True, exist_ok=True)
             sweep(self._incoming)
-
-    def _holds(self, target: Path) -> bool:
-        if _size(target) is None:
-            return False
-        with failures_told():
-            sync_folder(target.parent)  # whoever linked it may not have come so far yet; we promise durability
-        return True
 
     def _shards(self) -> tuple[Path, ...]:
         with failures_told():
@@ -144,24 +149,42 @@ def _open(path: Path) -> FileIO | None:
             return None
 
 
-def _size(path: Path) -> int | None:
+def _blob(digest: str, status: os.stat_result) -> Blob:
+    return Blob(digest, status.st_size, time.time() - status.st_mtime)
+
+
+def _stat(path: Path) -> Blob | None:
     with failures_told():
         try:
-            return path.stat().st_size
+            return _blob(path.name, path.stat())
         except FileNotFoundError:
             return None
 
 
-def _blobs(shard: Path) -> tuple[Blob, ...]:
-    with failures_told():
-        sizes = ((path.name, _size(path)) for path in sorted(shard.iterdir()) if is_digest(path.name))
-        return tuple(Blob(digest, size) for digest, size in sizes if size is not None)
-
-
-def _delete(path: Path) -> bool:
+def _renew(target: Path) -> bool:
+    """Whether the blob is there; its age begins anew, and it is durable: whoever linked it may still be syncing."""
     with failures_told():
         try:
-            path.unlink()
+            with locked(target.parent):
+                os.utime(target)
+        except FileNotFoundError:
+            return False
+        sync_folder(target.parent)
+        return True
+
+
+def _blobs(shard: Path) -> tuple[Blob, ...]:
+    with failures_told():
+        found = (_stat(path) for path in sorted(shard.iterdir()) if is_digest(path.name))
+        return tuple(blob for blob in found if blob is not None)
+
+
+def _delete(path: Path, older_than: float) -> bool:
+    with failures_told():
+        try:
+            with locked(path.parent):
+                check_age(_blob(path.name, path.stat()), older_than)
+                path.unlink()
         except FileNotFoundError:
             return False
         sync_folder(path.parent)

@@ -11,6 +11,8 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from .blobs import StoreFull, WrongDigest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+_IN_THIS_PROCESS = threading.Lock()
 
 
 class GrowingFile:
@@ -47,7 +50,9 @@ class GrowingFile:
                 rest = rest[os.write(self._descriptor, rest) :]
 
     def publish(self, target: Path) -> bool:
-        """Give it its name; False when another was faster. Durable once this returns.
+        """Give it its name, or make the blob that already has it young. Durable once this returns.
+
+        False when another was faster.
 
         Raises:
             WrongDigest: the bytes are not those of the digest.
@@ -56,9 +61,11 @@ class GrowingFile:
         if found != self._digest:
             raise WrongDigest(f"the SHA-256 of the body is {found}, not {self._digest}")
         with failures_told():
+            os.utime(self._descriptor)  # its age begins when it gets its name, not with its last byte
             os.fsync(self._descriptor)
             _make_shard(target.parent)
-            created = self._link(target)
+            with locked(target.parent):
+                created = self._link(target)
             sync_folder(target.parent)
         return created
 
@@ -66,6 +73,7 @@ class GrowingFile:
         try:
             os.link(self._path, target)
         except FileExistsError:
+            os.utime(target)
             return False
         except OSError as error:
             if error.errno not in _NO_LINKS:
@@ -82,10 +90,32 @@ class GrowingFile:
             self._descriptor = -1
 
 
-def sweep(incoming: Path) -> None:
-    """Remove what killed processes left; what a living one still writes (during a rolling update) stays."""
+@contextlib.contextmanager
+def locked(shard: Path) -> Iterator[None]:
+    """Whoever makes a blob of this folder young, and whoever deletes one because it is old, do so one by one.
+
+    Across processes by a lock of the folder, which asks for no room on a full volume; where the filesystem has no
+    locks, within this process only.
+    """
+    descriptor = os.open(shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with _IN_THIS_PROCESS:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep(incoming: Path, older_than: float = 0.0) -> None:
+    """Remove what killed processes left; what a living one still writes (during a rolling update) stays.
+
+    `older_than`: only what has not grown for so many seconds.
+    """
     for partial in list(incoming.iterdir()):
         with contextlib.suppress(OSError), partial.open("rb") as file:
+            if older_than and time.time() - os.fstat(file.fileno()).st_mtime < older_than:
+                continue
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

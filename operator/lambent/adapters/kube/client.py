@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -17,10 +18,9 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from lambent.adapters.kube.resources import Resource
+from lambent.adapters.kube.resources import JSON, Resource
 from lambent.model.errors import Refused, Unavailable
 
-JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -42,7 +42,8 @@ class KubeClient:
     and 409 Conflict) and `Unavailable` for 5xx, 429 and everything that is no answer.
     """
 
-    def __init__(self, library: ApiClient) -> None:
+    def __init__(self, library: ApiClient, dice: Callable[[], float] = random.random) -> None:
+        self._dice = dice
         self.library = library
         """The library's client, for the parts of the library that want one (leader election)."""
 
@@ -79,11 +80,12 @@ class KubeClient:
         query: _Query | None = None,
         body: Any = None,
         content_type: str | None = None,
+        accept: str = JSON,
         timeout: float = TIMEOUT_S,
     ) -> dict[str, Any]:
         """One request and its answer's object. Waits as told and tries again when the server is too busy (429)."""
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT_S)
-        headers = {"Accept": JSON, "Content-Type": content_type or JSON}
+        headers = {"Accept": accept, "Content-Type": content_type or JSON}
         for attempt in range(RETRIES_ON_429 + 1):
             try:
                 answer = await self._send(method, _url(path, query), headers, body, limits)
@@ -97,7 +99,9 @@ class KubeClient:
                 raise Unavailable(f"{method} {path}: {error!r}") from error
             if answer.status != 429 or attempt == RETRIES_ON_429:
                 raise failure
-            await asyncio.sleep(min(getattr(failure, "retry_after", None) or 1.0, RETRY_AFTER_MAX_S))
+            asked = min(getattr(failure, "retry_after", None) or 1.0, RETRY_AFTER_MAX_S)
+            # never sooner than asked, and not all at once: everybody was told the same second
+            await asyncio.sleep(asked * (1 + self._dice() * 2**attempt / 2))
         raise AssertionError("unreachable")
 
     async def apply(
@@ -117,16 +121,19 @@ class KubeClient:
         wanted = f"{resource.plural}/{subresource}"
         return any(one.get("name") == wanted for one in answer.get("resources") or [])
 
-    async def stream(self, path: str, query: _Query) -> AsyncGenerator[dict[str, Any], None]:
+    async def stream(self, path: str, query: _Query, accept: str = JSON) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a watch, until the server or the caller ends it. Silence is for the caller to judge."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         try:
-            answer = await self._send("GET", _url(path, query), {"Accept": JSON}, None, limits)
+            answer = await self._send("GET", _url(path, query), {"Accept": accept}, None, limits)
             try:
                 if answer.status >= 400:
                     raise await _failure(answer)
                 async for line in _lines(answer.content):
-                    yield json.loads(line)
+                    event = json.loads(line)
+                    if not isinstance(event, dict):
+                        raise ValueError("an event that is no object")  # noqa: TRY004 - as any broken line
+                    yield event
             finally:
                 answer.close()
         except (*_DROPPED, ValueError) as error:

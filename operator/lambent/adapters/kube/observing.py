@@ -55,11 +55,15 @@ class Pace:
     version costs one request and misses nothing, so a late bookmark does no harm."""
     watch: int = 300
     """How long one watch is asked to last."""
+    brief: float = 1.0
+    """A watch that ends sooner is a failure, whatever it brought."""
     page: int = 500
     """Objects per page of a list."""
     first_wait: float = 0.5
     longest_wait: float = 30.0
     dice: Callable[[], float] = field(default=random.random)
+    beat: Callable[[], None] = field(default=lambda: None)
+    """Called at every sign that the observer is alive: a try, an answer, an event, a bookmark."""
 
     def wait(self, failures: int) -> float:
         """Exponential back-off after so many failures in a row, with full jitter above a half."""
@@ -81,18 +85,21 @@ async def observe(
 ) -> AsyncGenerator[Observation, None]:
     """Observe a collection for ever; errors are logged and waited out."""
     path = resource.collection(namespace)
+    source = _Source(client, resource, path, selector)
+    clock = asyncio.get_running_loop().time
     failures = 0
     version: str | None = None
     while True:
         progressed = False
+        pace.beat()
         try:
             if version is None:
-                objects, version = await _list(client, path, selector, pace.page)
-                progressed = True
+                objects, version = await _list(source, pace)
                 yield Listed(objects)
-            async with aclosing(_watch(client, path, selector, version, pace)) as events:
+            begun = clock()
+            async with aclosing(_watch(source, version, pace)) as events:
                 async for seen, observation in events:
-                    version, progressed = seen, True
+                    version, progressed = seen, clock() - begun >= pace.brief
                     if observation is not None:
                         yield observation
         except _Expired:
@@ -107,19 +114,29 @@ async def observe(
             continue
         if progressed:
             failures = 0
-        else:  # a watch that ends at once without a word, again and again, must not spin
+        else:  # a watch that ends at once, again and again, must not spin: not with a bookmark, and not over 410
             failures += 1
             await asyncio.sleep(pace.wait(failures))
 
 
-async def _list(client: KubeClient, path: str, selector: str, page: int) -> tuple[list[dict[str, Any]], str]:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    client: KubeClient
+    resource: Resource
+    path: str
+    selector: str
+
+
+async def _list(source: _Source, pace: Pace) -> tuple[list[dict[str, Any]], str]:
     objects: list[dict[str, Any]] = []
-    query: dict[str, str | int] = {"limit": page}
-    if selector:
-        query["labelSelector"] = selector
+    query: dict[str, str | int] = {"limit": pace.page}
+    if source.selector:
+        query["labelSelector"] = source.selector
+    accept = source.resource.accept(listing=True)
     while True:
         try:
-            answer = await client.request("GET", path, query=query)
+            answer = await source.client.request("GET", source.path, query=query, accept=accept)
+            pace.beat()
         except Refused as error:
             if error.status == 410 and "continue" in query:  # the pages took longer than the history lasts
                 raise _Expired from error
@@ -131,9 +148,7 @@ async def _list(client: KubeClient, path: str, selector: str, page: int) -> tupl
         query["continue"] = metadata["continue"]
 
 
-async def _watch(
-    client: KubeClient, path: str, selector: str, version: str, pace: Pace
-) -> AsyncGenerator[tuple[str, Observation | None], None]:
+async def _watch(source: _Source, version: str, pace: Pace) -> AsyncGenerator[tuple[str, Observation | None], None]:
     """Observations with the version they bring us to; None for a bookmark. Ends when the watch does."""
     query: dict[str, str | int | bool] = {
         "watch": True,
@@ -141,9 +156,10 @@ async def _watch(
         "resourceVersion": version,
         "timeoutSeconds": round(pace.watch * (1 + pace.dice() / 10)),  # jitter: not all watches end together
     }
-    if selector:
-        query["labelSelector"] = selector
-    async with aclosing(client.stream(path, query)) as events:
+    if source.selector:
+        query["labelSelector"] = source.selector
+    accept = source.resource.accept(listing=False)
+    async with aclosing(source.client.stream(source.path, query, accept)) as events:
         while True:
             try:
                 async with asyncio.timeout(pace.silence):
@@ -151,17 +167,20 @@ async def _watch(
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                log.debug("observing %s: silent for %.0f s, watching anew", path, pace.silence)
+                log.debug("observing %s: silent for %.0f s, watching anew", source.path, pace.silence)
                 return
             except Refused as error:
                 if error.status == 410:
                     raise _Expired from error
                 raise
+            pace.beat()
             yield _interpret(event)
 
 
 def _interpret(event: dict[str, Any]) -> tuple[str, Observation | None]:
-    kind, body = event.get("type"), event.get("object") or {}
+    kind, body = event.get("type"), event.get("object")
+    if not isinstance(body, dict) or not isinstance(body.get("metadata", {}), dict):
+        raise Unavailable(f"the watch broke: an event of type {kind!r} without an object")
     if kind == "ERROR":
         if body.get("code") == 410:
             raise _Expired

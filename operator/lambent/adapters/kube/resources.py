@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from lambent.model import names
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -17,11 +19,20 @@ class Resource:
     version: str
     plural: str
     namespaced: bool = True
+    partial: bool = False
+    """Lists and watches bring metadata only: what stands in the objects never reaches this process."""
 
     @property
     def prefix(self) -> str:
         """`/api/v1` or `/apis/<group>/<version>`."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    def accept(self, *, listing: bool) -> str:
+        """What to ask for. No second choice beside metadata: a server that cannot would send the whole objects."""
+        if not self.partial:
+            return JSON
+        kind = "PartialObjectMetadataList" if listing else "PartialObjectMetadata"
+        return f"{JSON};as={kind};g=meta.k8s.io;v=v1"
 
     def collection(self, namespace: str | None = None) -> str:
         """Path of all objects, or of those in one namespace."""
@@ -40,6 +51,11 @@ FUNCTIONS = Resource(names.GROUP, names.VERSION, "functions")
 PODS = Resource("", "v1", "pods")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+SECRETS_METADATA = Resource("", "v1", "secrets", partial=True)
+CONFIG_MAPS_METADATA = Resource("", "v1", "configmaps", partial=True)
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
 TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", namespaced=False)

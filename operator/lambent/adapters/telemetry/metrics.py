@@ -32,6 +32,11 @@ PHASE_INIT = "init"
 """Init as the agent measured it."""
 PHASES = (PHASE_WAIT, PHASE_BOOT, PHASE_CODE, PHASE_CLAIM, PHASE_INIT)
 
+AUTH_GRANTED, AUTH_DENIED = "granted", "denied"
+AUTH_MISSING, AUTH_INVALID, AUTH_EXPIRED = "missing", "invalid", "expired"
+AUTH_UNAVAILABLE = "unavailable"
+"""Nobody could be asked about somebody who was not known."""
+
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 START_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -103,3 +108,35 @@ class Metrics:
         counted = (self.invocations, self.throttles, self.concurrency)
         for family in (*counted, self.duration, self.init, self.phases):
             family.remove_by_labels(dict(zip(FUNCTION_LABELS, labels, strict=True)))
+
+
+class AuthMetrics:
+    """Who was let in, and what was asked about them. No label names a caller."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._decisions = Counter(
+            "lambent_auth_decisions", "Requests by what became of their caller.", ("door", "outcome"), registry=registry
+        )
+        self._reviews = Counter(
+            "lambent_auth_reviews", "Questions to the API server about callers.", ("kind", "outcome"), registry=registry
+        )
+
+    def door(self, door: str) -> Callable[[str], None]:
+        """Counts the requests of one door by outcome."""
+        return _counting(self._decisions, door)
+
+    def reviews(self, kind: str) -> Callable[[str], None]:
+        """Counts one kind of question by outcome."""
+        return _counting(self._reviews, kind)
+
+
+def _counting(family: Counter, label: str) -> Callable[[str], None]:
+    children: dict[str, Counter] = {}
+
+    def count(outcome: str) -> None:
+        child = children.get(outcome)
+        if child is None:
+            child = children[outcome] = family.labels(label, outcome)
+        child.inc()
+
+    return count

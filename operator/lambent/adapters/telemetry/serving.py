@@ -9,12 +9,18 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from lambent.adapters.http.servers import BoundedServer, Bounds, Fields
+
 Check = Callable[[], str | None]
 """None when all is well, else what is not."""
 
 
 def _well() -> str | None:
     return None
+
+
+def _unreadable(status: int) -> tuple[Fields, bytes]:  # noqa: ARG001 - the words are the same for all
+    return [(b"Content-Type", b"text/plain; charset=utf-8")], b"the request cannot be read\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class TelemetryServer:
 
     async def start(self, port: int, host: str | None = None) -> None:
         """Listen on `port` of all interfaces, or of one."""
-        server = web.Server(self._answer, access_log=None)
+        server = BoundedServer(self._answer, _unreadable, Bounds(connections=256))
         self._runner = web.ServerRunner(server)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()

@@ -1,0 +1,109 @@
+"""The commands by name. Each is imported when it is used, so that the first line of help comes at once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from .outcomes import MEANINGS, ExitCode
+
+COMMANDS = {
+    "invoke": "Invoke a function and print its response.",
+    "logs": "Print a function's logs, of all its execution environments.",
+    "top": "Show live concurrency, rates, cold starts and durations.",
+    "get": "List functions, or show some.",
+    "completion": "Print a script that teaches a shell to complete.",
+    "version": "Print the versions of this program and of what is installed.",
+}
+"""Name → its line in the overview; the module of the same name has the command of the same name."""
+
+VALUED = (
+    *("-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "-l", "--selector", "--endpoint-url"),
+    *("--token", "--service-account", "--audience", "--system-namespace", "--release", "--request-timeout"),
+)
+"""Flags that take a value, of those that may stand before the command."""
+
+_EXAMPLES = """\b
+Examples:
+  lambent invoke hello '{"name": "you"}'
+  lambent logs hello --follow
+  lambent top --all-namespaces
+  lambent invoke --help
+
+"""
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in MEANINGS.items())
+
+
+class Lambent(click.Group):
+    """`lambent`: flags may stand before the command, as kubectl allows."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """In the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import it."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"{__package__}.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """From the list above: no command is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take flags from before the command to behind it."""
+        return super().parse_args(ctx, behind_command(args))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it. Ctrl-C and a closed pipe are nothing to talk of: click would print a line for the one."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            return ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            return ExitCode.BROKEN_PIPE
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what is near, as the last line of defence against typing errors."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            suggestion = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"unknown command {args[0]!r}.{suggestion}", ctx) from error
+
+
+def behind_command(args: list[str]) -> list[str]:
+    """`-n x get` → `get -n x`; help stays where it is."""
+    before: list[str] = []
+    rest = list(args)
+    while rest and rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--", "-"):
+        before.append(rest.pop(0))
+        if before[-1] in VALUED and rest:
+            before.append(rest.pop(0))
+    if not rest or rest[0].startswith("-"):
+        return args
+    return [rest[0], *before, *rest[1:]]
+
+
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=Lambent, context_settings=SETTINGS, epilog=_EXAMPLES + _EXIT_CODES)
+def lambent() -> None:
+    """Invoke functions, follow their logs, see how they do.
+
+    Every command takes kubectl's flags, before or after its name: -n/--namespace, --context, --kubeconfig, and where
+    they make sense -A/--all-namespaces, -o/--output, -l/--selector, -w/--watch. Data goes to standard output, talk to
+    standard error.
+    """

@@ -1,0 +1,229 @@
+"""`lambent invoke`: one request, its response on standard output, its failure in the exit code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lambent.model.errors import Refused, Unavailable
+
+from . import flags, functions, identities, printing, releases
+from .completing import complete_functions
+from .gateways import Call, Door, Outcome
+from .outcomes import CommandFailed, ExitCode
+
+_EPILOG = """\b
+Examples:
+  lambent invoke hello                                   # the event is {}
+  lambent invoke hello '{"name": "you"}'
+  lambent invoke hello --file event.json --log-tail
+  jq .order orders.json | lambent invoke shop/checkout > answer.json
+  lambent invoke hello --qualifier prod --output json
+  lambent invoke hello --invocation-type DryRun          # may I, and is it there?
+  lambent invoke hello --endpoint-url https://lambda.example.com
+
+The exit code is 1 when the function failed; its message and stack are on standard error then and nothing is on standard
+output. `lambent --help` lists the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """How to the gateway, and as whom."""
+
+    endpoint_url: str | None
+    identity: identities.Words
+    wanted: releases.Wanted
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("name", shell_complete=complete_functions)
+@click.argument("payload", required=False)
+@click.option("-f", "--file", "file", metavar="FILE", help="Read the payload from FILE; - is standard input.")
+@click.option("--qualifier", metavar="VERSION|ALIAS", help="Version or alias; $LATEST when not given.")
+@click.option(
+    "--invocation-type",
+    type=click.Choice(["RequestResponse", "DryRun"], case_sensitive=False),
+    default="RequestResponse",
+    show_default=True,
+    metavar="TYPE",
+    help="RequestResponse or DryRun.",
+)
+@click.option("--client-context", metavar="JSON", help="Client context: a JSON object.")
+@click.option("--log-tail", is_flag=True, help="Print the end of this invocation's log (4 KB) on standard error.")
+@click.option(
+    "--timeout",
+    type=flags.Duration(),
+    default="16m",
+    show_default=True,
+    metavar="DURATION",
+    help="How long to wait for the response.",
+)
+@flags.output("json", "yaml")
+@click.option(
+    "--endpoint-url",
+    envvar="LAMBENT_ENDPOINT_URL",
+    metavar="URL",
+    help="The gateway's own address; through the API server when not given. [LAMBENT_ENDPOINT_URL]",
+)
+@click.option(
+    "--token",
+    envvar="LAMBENT_TOKEN",
+    metavar="TOKEN",
+    help="Bearer token for the gateway; better by its variable. [LAMBENT_TOKEN]",
+)
+@click.option(
+    "--service-account",
+    metavar="NAME",
+    help="Invoke as this service account, by a short-lived token of it. `default`, where the kubeconfig has "
+    "no token of its own.",
+)
+@click.option(
+    "--audience",
+    envvar="LAMBENT_AUDIENCE",
+    metavar="NAME",
+    help="Audience of that token, where the gateway demands one. [LAMBENT_AUDIENCE]",
+)
+@flags.of_release
+@flags.in_cluster
+def invoke(session: flags.Session, name: str, payload: str | None, form: str | None, **words: Any) -> int:
+    """Invoke function NAME (also namespace/name or an ARN) and print its response.
+
+    PAYLOAD is the event, JSON; else it is read from --file, or from standard input when something is piped in.
+    """
+    named = functions.parse(name, session.namespace_if_any(), chosen=session.chosen_namespace is not None)
+    call = Call(
+        function=named,
+        payload=_payload(payload, words["file"]),
+        qualifier=words["qualifier"],
+        invocation_type=words["invocation_type"],
+        client_context=_client_context(words["client_context"]),
+        tail=words["log_tail"] or form is not None,
+        timeout=words["timeout"],
+    )
+    who = identities.Words(words["token"], words["service_account"], words["audience"])
+    where = Where(words["endpoint_url"], who, words["wanted"])
+    return _send(session, call, where, form, show_log=words["log_tail"] and form is None)
+
+
+def _send(session: flags.Session, call: Call, where: Where, form: str | None, *, show_log: bool) -> int:
+    if where.endpoint_url:
+        door, cluster = Door.at(where.endpoint_url), session.cluster_if_any()
+    else:
+        cluster = session.cluster
+        door = Door.through(cluster, releases.choose(cluster, where.wanted))
+    namespace = call.function.namespace or session.namespace_if_any() or "default"
+    identity = identities.choose(cluster, where.identity, namespace, private=door.is_private)
+    try:
+        with door.invoke(call, identity) as outcome:
+            return _print(outcome, form, show_log=show_log)
+    except CommandFailed as error:
+        if error.code is ExitCode.DENIED and not error.hint:
+            with suppress(Refused, Unavailable):
+                error.hint = identities.advice(cluster, identity, namespace, door.release)
+        raise
+
+
+def _payload(given: str | None, file: str | None) -> bytes:
+    if given is not None and file is not None:
+        raise click.UsageError("give the payload as an argument or by --file, not both")
+    if given is not None and given != "-":
+        return os.fsencode(given)
+    if file == "-" or given == "-" or (file is None and _is_piped()):
+        return sys.stdin.buffer.read()
+    if file is None:
+        return b""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise CommandFailed(ExitCode.USAGE, f"payload file {file}: {error.strerror}") from error
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe, a file or a socket: a terminal has nothing to say, nor has /dev/null."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # closed, or none at all
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _client_context(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        context = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter("it is not JSON", param_hint="'--client-context'") from error
+    if not isinstance(context, dict):
+        raise click.BadParameter("it is no JSON object", param_hint="'--client-context'")
+    return text
+
+
+def _print(outcome: Outcome, form: str | None, *, show_log: bool) -> int:
+    failed = outcome.function_error is not None
+    if form is None and not failed:
+        _pass_on(outcome)
+        body = b""
+    else:
+        body = b"".join(outcome.body)
+    if show_log and outcome.log:
+        click.echo(outcome.log.replace("\r", "\n").rstrip("\n"), err=True)
+    if form is not None:
+        click.echo(printing.document(_facts(outcome, body), form), nl=False)
+    elif failed:
+        click.echo(_story(body, outcome.request_id), err=True)
+    if outcome.status == 204:
+        click.echo("DryRun: the function is there and you may invoke it", err=True)
+    return ExitCode.FUNCTION_FAILED if failed else ExitCode.OK
+
+
+def _pass_on(outcome: Outcome) -> None:
+    """The response as it comes, byte for byte; a terminal gets its newline."""
+    last = b"\n"
+    for piece in outcome.body:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        last = piece
+    if sys.stdout.isatty() and not last.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+
+
+def _facts(outcome: Outcome, body: bytes) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "statusCode": outcome.status,
+        "executedVersion": outcome.executed_version or None,
+        "requestId": outcome.request_id,
+        "functionError": outcome.function_error,
+    }
+    try:
+        facts["payload"] = json.loads(body) if body else None
+    except ValueError:
+        facts["payloadBase64"] = base64.b64encode(body).decode()
+    facts["log"] = (outcome.log or "").replace("\r", "\n") or None
+    return {key: value for key, value in facts.items() if value is not None or key == "payload"}
+
+
+def _story(body: bytes, request_id: str) -> str:
+    """What the function says about its failure: type and message first, then the stack."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return f"error: the function failed: {body.decode('utf-8', 'replace')}"
+    kind, message = said.get("errorType"), said.get("errorMessage")
+    told = ": ".join(str(part) for part in (kind, message) if part) or "it gave no reason"
+    stack = said.get("stackTrace") or said.get("trace") or []
+    lines = [f"error: the function failed: {told}"]
+    if isinstance(stack, list):
+        lines += [str(line).rstrip("\n") for line in stack]
+    return "\n".join([*lines, f"request id: {request_id}"])

@@ -1,0 +1,144 @@
+"""A function that attacks its agent: its port, its memory, its signals; and one that only makes noise.
+
+As in a pod: the agent is PID 1 of a namespace and both run as uid 993. Needs root, or is skipped; the cluster's tests
+do the same in real pods (tests/cluster/test_image_pods.py).
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.agent.driving import ROOT, Agent, claim_of
+
+from lambent.agent.protocol.states import State
+
+CAPABLE = os.getuid() == 0 and shutil.which("unshare") and shutil.which("setpriv")
+pytestmark = pytest.mark.skipif(not CAPABLE, reason="needs root to become uid 993 in a PID namespace")
+
+HOSTILE = (Path(__file__).parent / "hostile.py").read_text()
+CONTAINED = (
+    "exec unshare --pid --fork --mount --mount-proc --kill-child=KILL setpriv --reuid 993 --regid 990 "
+    "--clear-groups /usr/bin/python3 -S -m lambent.agent"
+)
+
+
+@pytest.fixture
+def contained():
+    """An agent as in a pod, whose function is the attacker."""
+    # Not below pytest's own folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="lambent-hostile-"))
+    folder.chmod(0o755)
+    program = folder / "program"
+    program.write_text(HOSTILE)
+    program.chmod(0o755)
+    agent = Agent(
+        folder, managed=False, command=["sh", "-c", CONTAINED], LAMBENT_COMMAND=json.dumps([str(program), "hostile"])
+    )
+    yield agent
+    agent.stop()
+    shutil.rmtree(folder)
+
+
+async def hostile(agent):
+    caller = await agent.connect()
+    claimed = await caller.claim(claim_of(None, runtime="", handler="", env={"DOOR": str(agent.port)}))
+    assert claimed.error is None, (claimed, agent.log())
+    return caller
+
+
+async def test_the_door_is_closed_to_the_function(contained):
+    """No token, a forged one, the hash for a token: 401 for each call, and nothing has happened."""
+    caller = await hostile(contained)
+    answers = (await caller.invoke({"do": "port"}, timeout_ms=20_000)).json()
+    assert set(answers.values()) == {401}, answers
+    assert len(answers) == 12
+    state = await caller.state()
+    assert (state.state, state.claimId, state.draining) == (State.IDLE, "claim-1", False)
+
+
+async def test_the_agents_memory_is_closed_to_the_function(contained):
+    """/proc/1 shows nothing that could be read: not memory, maps, environment or descriptors; nor ptrace."""
+    caller = await hostile(contained)
+    answers = (await caller.invoke({"do": "memory"}, timeout_ms=20_000)).json()
+    assert set(answers.values()) <= {"EACCES", "EPERM"}, answers
+    assert len(answers) >= 9
+    own = (await caller.invoke({"do": "secrets"}, timeout_ms=20_000)).json()
+    assert own == {"token": False, "lambent": []}
+
+
+async def test_signals_of_the_function_do_not_end_the_environment(contained):
+    """Every signal to PID 1, plain and forged: the same process answers the next invocation, and nothing drains."""
+    caller = await hostile(contained)
+    before = (await caller.invoke({"do": "pid"}, timeout_ms=20_000)).json()
+    sent = (await caller.invoke({"do": "signals"}, timeout_ms=20_000)).json()
+    assert sent["SIGTERM"] == sent["SIGKILL"] == sent["SIGSTOP"] == "sent"
+    assert sent["forged SIGTERM"] == "sent"
+    await asyncio.sleep(0.3)
+    state = await caller.state()
+    assert (state.state, state.draining) == (State.IDLE, False)
+    assert (await caller.invoke({"do": "pid"}, timeout_ms=20_000)).json() == before
+    assert "SIGTERM of the function's process" in await contained.text()
+
+
+async def test_sigterm_from_outside_still_drains(contained):
+    """The kubelet's word counts, also after the function has cried wolf."""
+    caller = await hostile(contained)
+    await caller.invoke({"do": "signals"}, timeout_ms=20_000)
+    [agent] = [pid for pid in descendants_of(contained.process.pid) if b"lambent.agent" in command_line(pid)]
+    os.kill(agent, signal.SIGTERM)
+    assert await asyncio.to_thread(contained.process.wait, 20) == 0
+
+
+def descendants_of(pid):
+    from lambent.agent.supervising import descendants
+
+    return [child for child in descendants(pid) if b"setpriv" not in command_line(child)]
+
+
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+async def test_connections_held_open_keep_nobody_out(contained):
+    """The function opens hundreds to both ports and says half a request or nothing; callers are served."""
+    caller = await hostile(contained)
+    opened = (await caller.invoke({"do": "hold"}, timeout_ms=20_000)).json()
+    assert opened == {"door": 400, "runtime": 400}
+    other = await contained.connect()
+    assert (await other.state()).state is State.IDLE
+    assert (await other.invoke({"do": "pid"}, timeout_ms=20_000)).error is None
+    assert (await caller.invoke({"do": "pid"}, timeout_ms=20_000)).error is None
+
+
+async def test_a_megabyte_without_a_newline_is_logged_in_pieces(contained):
+    """No line is over CloudWatch's 256 KB, nothing is lost, and the platform's lines stand on lines of their own."""
+    caller = await hostile(contained)
+    await caller.invoke({"do": "megabyte"}, timeout_ms=20_000, request_id="big")
+    lines = (await contained.written()).split(b"\n")
+    assert sum(line.count(b"m") for line in lines if not line.strip(b"m")) == 1_000_000
+    assert max(len(line) for line in lines) == 256 * 1024
+    assert any(line.startswith(b"END RequestId: big") for line in lines)
+
+
+async def test_output_that_is_no_text_passes_as_it_is(contained):
+    """Invalid UTF-8, NUL and escape sequences: bytes are bytes, in the log and in its tail."""
+    caller = await hostile(contained)
+    answer = await caller.invoke({"do": "bytes"}, timeout_ms=20_000, Lambent_Log_Type="Tail")
+    assert b"\xff\xfe\x00\x1b[2J\xc3(" in answer.log
+    assert b"\xff\xfe\x00\x1b[2J\xc3(" in await contained.written()
+
+
+async def test_processes_without_end_are_ended_with_the_invocation(contained):
+    """Hundreds of processes that ignore every signal and daemonise: the timeout ends all, the next one is served."""
+    caller = await hostile(contained)
+    answer = await caller.invoke({"do": "fork"}, timeout_ms=2_000)
+    assert answer.json()["errorType"] == "Sandbox.Timedout"
+    assert (await caller.invoke({"do": "processes"}, timeout_ms=20_000)).json() == 2
+
+
+assert ROOT  # the agent's code is read from the checkout, which uid 993 has to be able to enter
