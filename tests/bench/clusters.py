@@ -17,7 +17,7 @@ import yaml
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, observe
 from lambent.adapters.kube.resources import EVENTS, FUNCTIONS, NAMESPACES, Resource
-from lambent.model.errors import Refused
+from lambent.model.errors import Refused, Unavailable
 
 from . import places
 
@@ -177,7 +177,16 @@ async def _kind(client: KubeClient) -> AsyncIterator[None]:
 
 
 async def _delete(client: KubeClient, namespace: str) -> None:
-    for resource in (FUNCTIONS, EVENTS):  # faster than the namespace controller
-        with contextlib.suppress(Refused):
-            await client.request("DELETE", resource.collection(namespace), timeout=DELETING_S)
+    """Page by page: the API server gives up on a request that takes a minute, and a namespace takes its time."""
+    limit = time.monotonic() + DELETING_S
+    for resource in (FUNCTIONS, EVENTS):
+        path = resource.collection(namespace)
+        while time.monotonic() < limit:
+            try:
+                await client.request("DELETE", path, query={"limit": 500}, timeout=90)
+                answer = await client.request("GET", path, query={"limit": 1})
+            except Unavailable:
+                continue
+            if not answer["items"]:
+                break
     await client.request("DELETE", NAMESPACES.item(None, namespace))

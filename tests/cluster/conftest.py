@@ -16,7 +16,9 @@ import pytest
 from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
+import registries
 from driving import Driver
+from local.network import NODE_ADDRESS
 from releases import Cluster, Release, build_images, step
 
 NAMESPACE, OTHER_NAMESPACE, SYSTEM = "lambent-test", "lambent-test-other", "lambent-test-system"
@@ -72,6 +74,11 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
                 "defaultNamespace": NAMESPACE,
                 "environments": {"idleSeconds": IDLE_SECONDS},
                 "gateway": {"coldStartTimeoutSeconds": COLD_START_TIMEOUT_SECONDS},
+                # servers of the tests, on the local node's own address; everything else in the cluster stays closed
+                "codeSources": {
+                    "allowedNetworks": [f"{NODE_ADDRESS}/32"],
+                    "insecureRegistries": [registries.OPEN, registries.AUTHENTICATED, registries.STALLING],
+                },
                 "runtimes": {
                     "python3.11": images["python"],
                     "provided.al2023": images["provided"],

@@ -82,8 +82,8 @@ async def full(tmp_path: Path) -> AsyncIterator[Full]:
     volume = tmp_path / "volume"
     volume.mkdir()
     shell = (
-        f"if [ -z \"$INSIDE\" ]; then INSIDE=1 exec {' '.join(UNSHARE)} sh -ec "
-        f"'mount -t tmpfs -o size=4m none {volume}; exec \"$0\" -m lambent codestore' \"$0\"; fi"
+        f'if [ -z "$INSIDE" ]; then INSIDE=1 exec {" ".join(UNSHARE)} sh -ec '
+        f'\'mount -t tmpfs -o size=4m none {volume}; exec "$0" -m lambent codestore\' "$0"; fi'
     )
     store = await start(tmp_path, {"LAMBENT_CODESTORE_DIR": str(volume)}, shell)
     try:
@@ -170,8 +170,8 @@ async def test_a_full_disk_survives_a_restart(full: Full, tmp_path: Path) -> Non
     again = await start(
         tmp_path,
         {"LAMBENT_CODESTORE_DIR": str(volume)},
-        f"if [ -z \"$INSIDE\" ]; then export INSIDE=1; exec nsenter --target {full.store.process.pid} "
-        f"--mount --preserve-credentials sh -ec 'exec \"$0\" -m lambent codestore' \"$0\"; fi",
+        f'if [ -z "$INSIDE" ]; then export INSIDE=1; exec nsenter --target {full.store.process.pid} '
+        f'--mount --preserve-credentials sh -ec \'exec "$0" -m lambent codestore\' "$0"; fi',
     )
     try:
         client = CodeStoreClient(again.url, full.session)

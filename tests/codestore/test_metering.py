@@ -93,7 +93,9 @@ async def test_a_full_volume_is_ready_and_says_once_that_it_is_full(caplog: pyte
             await watched.watch.probe()
             assert (watched.watch.problem(), full()) == (None, expected)
     said = [record.message for record in caplog.records]
-    assert [line for line in said if "full" in line] == ["the code store is full: new code is refused, old code is served"]
+    assert [line for line in said if "full" in line] == [
+        "the code store is full: new code is refused, old code is served"
+    ]
     assert said[-1] == "the code store has room again"
 
 

@@ -162,7 +162,11 @@ async def test_it_logs_json_and_neither_keys_nor_signatures(starter: Starter, se
     running.process.terminate()
     assert await running.ended() == 0
     messages = [line["message"] for line in running.log]
-    assert [message for message in messages if message != "the volume answers"] == ["serving", "blob stored", "stopping"]
+    assert [message for message in messages if message != "the volume answers"] == [
+        "serving",
+        "blob stored",
+        "stopping",
+    ]
     assert all(line["process"] == "codestore" for line in running.log)
     everything = json.dumps(running.log)
     assert signature not in everything

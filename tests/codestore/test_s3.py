@@ -28,6 +28,7 @@ from tests.contracts.code.s3_servers import (
     make_bucket,
     s3_client,
     s3_server,
+    session,
 )
 
 from lambent.adapters.code import s3 as s3_module
@@ -55,7 +56,11 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with mock.patch.dict(os.environ, CREDENTIALS), s3_server() as endpoint:
+    with (
+        mock.patch.dict(os.environ, CREDENTIALS),
+        mock.patch.object(s3_calls, "AioSession", session),
+        s3_server() as endpoint,
+    ):
         yield endpoint
 
 
@@ -180,9 +185,7 @@ class TestFailures:
                 await doing(blobs)
 
     @pytest.mark.parametrize("doing", DOING.values(), ids=DOING.keys())
-    async def test_to_answer_are_told_in_time(
-        self, doing: Doing, server: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_to_answer_are_told_in_time(self, doing: Doing, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(s3_calls, "_ATTEMPTS", 1)
         monkeypatch.setattr(s3_calls, "_READ_SECONDS", 0.2)
         monkeypatch.setattr(s3_calls, "_CALL_SECONDS", 1.0)

@@ -54,7 +54,10 @@ def test_a_bucket_needs_no_directory_and_is_not_scrubbed(environment: dict[str, 
             {"LAMBENT_CODESTORE_S3_ENDPOINT": "https://s3.example:9000/"},
             InBucket("my-bucket.code", endpoint="https://s3.example:9000"),
         ),
-        "region": ({"LAMBENT_CODESTORE_S3_REGION": "eu-1", "AWS_REGION": "x"}, InBucket("my-bucket.code", region="eu-1")),
+        "region": (
+            {"LAMBENT_CODESTORE_S3_REGION": "eu-1", "AWS_REGION": "x"},
+            InBucket("my-bucket.code", region="eu-1"),
+        ),
         "region of AWS": ({"AWS_REGION": "eu-2"}, InBucket("my-bucket.code", region="eu-2")),
         "a service account's": (
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"},
@@ -62,9 +65,7 @@ def test_a_bucket_needs_no_directory_and_is_not_scrubbed(environment: dict[str, 
         ),
     }.values(),
 )
-def test_where_the_bucket_is_is_heard(
-    environment: dict[str, str], changed: dict[str, str], expected: InBucket
-) -> None:
+def test_where_the_bucket_is_is_heard(environment: dict[str, str], changed: dict[str, str], expected: InBucket) -> None:
     assert Settings.from_environment(environment | S3 | changed).place == expected
 
 

@@ -141,6 +141,17 @@ class TestTheShelf:
         assert isinstance(here.shelf.lookup(wanted, {}), StoredCode)
         assert (here.nudged, len(here.server.requests)) == (["1"], 1)
 
+    async def test_remembers_what_comes_in_the_very_moment_that_patience_ends(
+        self, here: Surroundings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was answered is what is looked up, whichever of the two the event loop tells first."""
+        here.restart(patient=False)
+        for number in range(200):
+            monkeypatch.setattr(storing, "PATIENCE_SECONDS", number / 100_000)
+            wanted = function(self.INLINE, uid=str(number))
+            found = await here.shelf.obtain(wanted, {})
+            assert found == storing.FETCHING or here.shelf.lookup(wanted, {}) == found
+
     async def test_gives_up_what_is_no_longer_wanted(self, here: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
         """Another specification, or no Function any more: what was begun for it is nobody's outcome."""
         monkeypatch.setattr(storing, "PATIENCE_SECONDS", 0.05)
@@ -148,6 +159,7 @@ class TestTheShelf:
         here.restart(patient=False)
         slow = function({"url": f"{here.server.url}/slow.zip", "sha256": DIGEST})
         assert await here.shelf.obtain(slow, {}) == storing.FETCHING
+        monkeypatch.setattr(storing, "PATIENCE_SECONDS", 60)
         changed = await here.shelf.obtain(function(self.INLINE, generation=2), {})
         assert isinstance(changed, StoredCode)
         assert here.shelf.lookup(function(self.INLINE, generation=2), {}) == changed

@@ -10,10 +10,10 @@ from lambent.core.plan import (
     Installation,
     NarrowPods,
     Observation,
+    ObtainCode,
     PlanState,
     RecordEvent,
     RetirePods,
-    ObtainCode,
     TellNotNarrowed,
     WriteStatus,
     plan,
@@ -261,6 +261,15 @@ def test_an_image_that_says_nothing_to_run_is_stalled():
     assert condition(status, "Stalled").reason == "InvalidImage"
     given = function(**IMAGE_SPEC, imageConfig={"entryPoint": ["/run"]})
     assert condition(status_written(decided(seen(given, code=bare))), "Ready").status == "True"
+
+
+def test_an_image_that_says_too_much_to_run_is_stalled():
+    """What no process can be started with."""
+    status = status_written(
+        decided(seen(function(**IMAGE_SPEC, imageConfig={"command": ["x" * 4096] * 17}), code=IMAGE))
+    )
+    assert condition(status, "Stalled").reason == "InvalidImage"
+    assert "more than 65536 bytes" in condition(status, "Stalled").message
 
 
 @pytest.mark.parametrize("reason", [Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE])

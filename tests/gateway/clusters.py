@@ -193,11 +193,18 @@ class Cluster:
 
     # --- what happens in it -------------------------------------------------------------------------------------
 
-    def namespace(self, name: str, uid: str | None = None, account: str | None = None) -> None:
+    def namespace(
+        self, name: str, uid: str | None = None, account: str | None = None, concurrency: str | None = None
+    ) -> None:
         annotations = {names.ANNOTATION_ACCOUNT_ID: account} if account else {}
+        if concurrency is not None:
+            annotations[names.ANNOTATION_CONCURRENCY] = concurrency
         self.streams["namespaces"].put(
             {"metadata": {"name": name, "uid": uid or f"ns-uid-{name}", "annotations": annotations}}
         )
+
+    def namespace_gone(self, name: str) -> None:
+        self.streams["namespaces"].delete(self.streams["namespaces"].objects["", name])
 
     def apply(self, body: dict) -> dict:
         return self.streams["functions"].put(body)

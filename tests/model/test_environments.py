@@ -50,3 +50,59 @@ REFUSALS = {
 def test_a_pod_says_that_its_node_refuses_a_resize(row):
     """Only what will not come by itself."""
     assert EnvironmentPod.from_kubernetes(body(conditions=row[0])).resize_refused == row[1]
+
+
+def container(name="environment", **state):
+    return {"name": name, "state": state}
+
+
+BLOCKED = {
+    "running": ({"containerStatuses": [container(running={})]}, None),
+    "being made": ({"containerStatuses": [container(waiting={"reason": "ContainerCreating"})]}, None),
+    "waiting for the agent to be brought": (
+        {
+            "initContainerStatuses": [container("agent", running={})],
+            "containerStatuses": [container(waiting={"reason": "PodInitializing"})],
+        },
+        None,
+    ),
+    "the agent was brought": (
+        {
+            "initContainerStatuses": [container("agent", terminated={"exitCode": 0, "reason": "Completed"})],
+            "containerStatuses": [container(running={})],
+        },
+        None,
+    ),
+    "the agent's image cannot be pulled": (
+        {
+            "initContainerStatuses": [container("agent", waiting={"reason": "ErrImagePull", "message": "no such"})],
+            "containerStatuses": [container(waiting={"reason": "PodInitializing"})],
+        },
+        "ErrImagePull",
+    ),
+    "the agent could not be brought": (
+        {
+            "phase": "Failed",
+            "initContainerStatuses": [container("agent", terminated={"exitCode": 1, "reason": "Error"})],
+            "containerStatuses": [container(waiting={"reason": "PodInitializing"})],
+        },
+        "Error",
+    ),
+    "its image cannot be pulled": (
+        {"containerStatuses": [container(waiting={"reason": "ErrImagePull"})]},
+        "ErrImagePull",
+    ),
+    "it ended": ({"containerStatuses": [container(terminated={"exitCode": 3, "reason": "Error"})]}, "Error"),
+    "evicted before anything ran": ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+    "no node": (
+        {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
+        "Unschedulable",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", BLOCKED.values(), ids=BLOCKED.keys())
+def test_a_pod_says_what_is_in_its_way(row):
+    """Also what happens before its own container is looked at."""
+    seen = EnvironmentPod.from_kubernetes({**body(), "status": row[0]})
+    assert (seen.blocked.reason if seen.blocked else None) == row[1]

@@ -136,7 +136,10 @@ class CodeShelf:
             return await asyncio.shield(flight.task)
         patience = max(0.0, flight.patience_until - time.monotonic())
         done, _ = await asyncio.wait({flight.task}, timeout=patience)
-        return flight.task.result() if done else FETCHING
+        if not done:
+            return FETCHING
+        self._arrived(function, flight)  # a wait that ends by its timeout may see the end before the callback does
+        return flight.task.result()
 
     def forget(self, uid: str) -> None:
         """The Function is gone."""

@@ -82,6 +82,9 @@ NOTHING_TO_RUN = (
     "The image has neither ENTRYPOINT nor CMD, and imageConfig gives none: there is nothing to run "
     "(Runtime.InvalidEntrypoint)."
 )
+PROGRAM_BYTES_MAX = 64 * 1024
+"""Of ENTRYPOINT and CMD: as JSON, escapes and all, they have to fit into one variable (Linux allows 128 KiB)."""
+TOO_MUCH_TO_RUN = f"ENTRYPOINT and CMD together have more than {PROGRAM_BYTES_MAX} bytes (Runtime.InvalidEntrypoint)."
 _FINAL = (Reason.INVALID_CODE, Reason.INVALID_IMAGE)
 """Problems of the code that only a person can mend."""
 
@@ -154,8 +157,8 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
         return Plan((ObtainCode(),), state, None)
     if stalled is None and isinstance(seen.code, Problem) and seen.code.reason in _FINAL:
         stalled = seen.code
-    if stalled is None and isinstance(seen.code, ResolvedImage) and not program_of(function.spec, seen.code).arguments:
-        stalled = Problem(Reason.INVALID_IMAGE, NOTHING_TO_RUN)
+    if stalled is None and isinstance(seen.code, ResolvedImage):
+        stalled = _program_problem(program_of(function.spec, seen.code))
     waiting = seen.unknown or references.find_missing(function.spec, seen.versions)
     facts, identities = _identify(seen, installation, stalled or waiting)
     current = facts.key if facts else _last_good(function)
@@ -210,6 +213,13 @@ def _identify(
     pod_revision = revisions.pod_revision(revision, names.VERSION_LATEST_LABEL, shape, spec)
     key = Key(seen.function.uid, names.VERSION_LATEST_LABEL, pod_revision)
     return EnvironmentFacts(key, image, program), Revisions(revision, pod_revision)
+
+
+def _program_problem(program: Program) -> Problem | None:
+    if not program.arguments:
+        return Problem(Reason.INVALID_IMAGE, NOTHING_TO_RUN)
+    size = sum(len(word.encode("utf-8", "surrogatepass")) + 1 for word in program.arguments)
+    return Problem(Reason.INVALID_IMAGE, TOO_MUCH_TO_RUN) if size > PROGRAM_BYTES_MAX else None
 
 
 def program_of(spec: FunctionSpec, image: ResolvedImage) -> Program:

@@ -102,6 +102,10 @@ class EnvironmentPod:
         )
 
 
+_NOT_YET = (None, "ContainerCreating", "PodInitializing")
+"""Reasons of a container to wait that are no trouble."""
+
+
 def _environment_container(status: dict[str, Any]) -> dict[str, Any]:
     for container in status.get("containerStatuses") or []:
         if container.get("name") == names.CONTAINER_ENVIRONMENT:
@@ -110,17 +114,31 @@ def _environment_container(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _blockage(status: dict[str, Any], container: dict[str, Any]) -> PodFailure | None:
+    if (failure := _init_failure(status)) is not None:
+        return failure
     state = container.get("state") or {}
     if ended := state.get("terminated"):
         return PodFailure(ended.get("reason", "Error"), ended.get("message", ""), ended.get("exitCode"))
     waiting = state.get("waiting") or {}
-    if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+    if waiting.get("reason") not in _NOT_YET:
         return PodFailure(waiting["reason"], waiting.get("message", ""))
     if status.get("phase") == "Failed":  # evicted, or refused by the kubelet: no container ever ran
         return PodFailure(status.get("reason", "Failed"), status.get("message", ""))
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return PodFailure(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    return None
+
+
+def _init_failure(status: dict[str, Any]) -> PodFailure | None:
+    """What keeps a pod from coming so far as its environment: the container that brings the agent."""
+    for container in status.get("initContainerStatuses") or []:
+        state = container.get("state") or {}
+        ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
+        if ended.get("exitCode"):
+            return PodFailure(ended.get("reason", "Error"), ended.get("message", ""), ended["exitCode"])
+        if waiting.get("reason") not in _NOT_YET:
+            return PodFailure(waiting["reason"], waiting.get("message", ""))
     return None
 
 

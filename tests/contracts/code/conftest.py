@@ -13,16 +13,21 @@ from unittest import mock
 import pytest
 
 from lambent.adapters.code.directory import BlobDirectory
+from lambent.adapters.code import s3_calls
 from lambent.adapters.code.s3 import S3Blobs
 from lambent.adapters.code.s3_calls import Bucket
 
-from .s3_servers import CREDENTIALS, make_bucket, s3_server
+from .s3_servers import CREDENTIALS, make_bucket, s3_server, session
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The endpoint of a real S3 server in a process of its own."""
-    with mock.patch.dict(os.environ, CREDENTIALS), s3_server() as endpoint:
+    with (
+        mock.patch.dict(os.environ, CREDENTIALS),
+        mock.patch.object(s3_calls, "AioSession", session),
+        s3_server() as endpoint,
+    ):
         yield endpoint
 
 

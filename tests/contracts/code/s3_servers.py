@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import aiohttp
 from aiobotocore.session import AioSession
@@ -23,6 +24,12 @@ def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
+
+
+@cache
+def session() -> AioSession:
+    """One for all clients of a test run: each session parses megabytes of JSON before its first client."""
+    return AioSession()
 
 
 @contextmanager
@@ -49,7 +56,7 @@ def s3_server() -> Iterator[str]:
 @asynccontextmanager
 async def s3_client(endpoint: str) -> AsyncIterator:  # type: ignore[type-arg]
     """The SDK's own client: what is in the bucket, by another way than ours."""
-    async with AioSession().create_client("s3", region_name="us-east-1", endpoint_url=endpoint) as client:
+    async with session().create_client("s3", region_name="us-east-1", endpoint_url=endpoint) as client:
         yield client
 
 
@@ -148,5 +155,3 @@ def always(response: Callable[[], web.Response], wanted: str = "") -> Verdict:
 async def eventually(check: Callable[[], object]) -> None:
     while not check():
         await asyncio.sleep(0.01)
-
-

@@ -37,7 +37,9 @@ async def listed(blobs: Any) -> list[Blob]:
     return sorted([blob async for blob in blobs.list()], key=lambda blob: blob.digest)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", CONTENT[:CHUNK_BYTES], CONTENT, LARGE], ids=["0", "1", "chunk", "many", "parts"])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", CONTENT[:CHUNK_BYTES], CONTENT, LARGE], ids=["0", "1", "chunk", "many", "parts"]
+)
 async def test_what_was_put_can_be_read(blobs: Any, content: bytes) -> None:
     digest = digest_of(content)
     assert await blobs.put(digest, pieces(content)) is True

@@ -19,6 +19,8 @@ _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 3
 _CALL_SECONDS = 90
 """For one call with all its attempts: the client's own time-outs are for one step each."""
 _CONNECTIONS_MAX = 64
+_GONE = frozenset({"NoSuchKey", "NoSuchUpload", "404"})
+"""The last of a HEAD, which has no body that could say whether the object is missing or its bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class Calls:
                 return answer
 
     async def unless_gone(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
-        """The same; None when the object is not there."""
+        """The same; None when the object (or the upload) is not there."""
         try:
             return await self(operation, **parameters)
         except Answered as answered:
-            if answered.code == "NoSuchKey" or (answered.status == 404 and answered.code == "404"):
-                return None  # a HEAD has no body that could say which of the two is missing
+            if answered.code in _GONE:
+                return None
             raise
 
     async def pages(self, operation: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
