@@ -40,7 +40,7 @@ BAD = {
     "version on two lines": {"version": "1\nSTART"},
     "code with both": {"code": {"sha256": "0" * 64, "size": 1, "url": "http://x/", "inline": ""}},
     "code with neither": {"code": {"sha256": "0" * 64, "size": 1}},
-    "code too large": {"code": {"sha256": "0" * 64, "size": 52_428_801, "url": "http://x/"}},
+    "code too large": {"code": {"sha256": "0" * 64, "size": 262_144_001, "url": "http://x/"}},
     "digest in capitals": {"code": {"sha256": "A" * 64, "size": 1, "url": "http://x/"}},
     "inline no base64": {"code": {"sha256": "0" * 64, "size": 1, "inline": "***"}},
     "layers no list": {"layers": {}},

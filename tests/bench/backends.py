@@ -69,7 +69,9 @@ def stubs(tokens: Sequence[str], *, core: int, folder: Path) -> Iterator[tuple[l
 
 
 @contextlib.contextmanager
-def raw_proxy(*, proxy_core: int, stub_core: int, folder: Path) -> Iterator[tuple[Target, list[tuple[str, Process]]]]:
+def raw_proxy(
+    *, proxy_core: int, stub_core: int, folder: Path, event: bytes = EVENT
+) -> Iterator[tuple[Target, list[tuple[str, Process]]]]:
     """The raw proxy before one door of the stub, claimed: the proxy says the same constant headers every time."""
     with stubs([TOKEN], core=stub_core, folder=folder) as ((backend,), stub):
         agents.claim_at("127.0.0.1", backend, "echo")
@@ -83,5 +85,6 @@ def raw_proxy(*, proxy_core: int, stub_core: int, folder: Path) -> Iterator[tupl
         settings = {"port": port, "backend": url, "headers": headers}
         with _frozen("raw_proxy", settings, core=proxy_core, folder=folder) as (proxy, log):
             await_port(proxy, "127.0.0.1", port, log)
-            target = Target("127.0.0.1", port, *request("/", [("Host", f"127.0.0.1:{port}")], "X-Number: "))
+            head = request("/", [("Host", f"127.0.0.1:{port}")], "X-Number: ", event)
+            target = Target("127.0.0.1", port, *head, expected=event)
             yield target, [("proxy", proxy), ("stub", stub)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import c3, floors, k1, k2, k4, machines, p1, p4, p5, places, shapes
+from . import c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, places, shapes
 from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
@@ -24,8 +24,10 @@ from .verdicts import Goal, read_goals
 MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "P1": p1.measure_throughput,
     "P2": p1.measure_latency,
+    "P3": p3.measure,
     "P4": p4.measure,
     "P5": p5.measure,
+    "P7": p7.measure,
     "C3": c3.measure,
     "K1": k1.measure,
     "K2": k2.measure,

@@ -22,11 +22,12 @@ from typing import Any
 
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.adapters.kube.observing import Listed, Observation
-from lambent.gateway.assembling import Gateway, Outside
+from lambent.gateway.assembling import Callers, Gateway, Outside
 from lambent.gateway.environments import Phase
-from lambent.gateway.settings import Settings
+from lambent.gateway.settings import KUBERNETES, NONE, Settings
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod
+from lambent.model.identities import Identity
 from lambent.wire.agent_tokens import agent_token
 
 NAMESPACE, UID, POD_REVISION = "bench", "11111111-2222-3333-4444-555555555555", "fedcba9876543210"
@@ -129,9 +130,21 @@ def door_maker(key: bytes, ports: dict[str, int]) -> Callable[[EnvironmentPod, C
     return make
 
 
-async def nobody(token: str) -> str | None:
-    """There is no API server that could review a token."""
-    return None
+def callers(caller: str | None) -> Callers:
+    """An API server that knows one token, whose user may invoke everything; it takes two milliseconds to say so."""
+
+    async def internal(token: str) -> Identity | None:
+        return None
+
+    async def public(token: str) -> Identity | None:
+        await asyncio.sleep(0.002)
+        return Identity(f"system:serviceaccount:{NAMESPACE}:caller") if token == caller else None
+
+    async def authorize(identity: Identity, namespace: str, name: str) -> bool:
+        await asyncio.sleep(0.002)
+        return True
+
+    return Callers(internal, public, authorize)
 
 
 async def serve(settings: dict[str, Any]) -> None:
@@ -143,7 +156,7 @@ async def serve(settings: dict[str, Any]) -> None:
     outside = Outside(
         source=StaticSource(function_object(settings, package), [pod_object(agent) for agent in settings["agents"]]),
         blobs=OneBlob(package),
-        review=nobody,
+        callers=callers(settings["token"]),
         make_door=door_maker(key, {agent["name"]: agent["port"] for agent in settings["agents"]}),
         clock=time.time,
     )
@@ -151,6 +164,7 @@ async def serve(settings: dict[str, Any]) -> None:
         agent_key=key,
         url_key=key,
         default_namespace=NAMESPACE,
+        auth_mode=NONE if settings["token"] is None else KUBERNETES,
         public_port=0,
         internal_port=0,
         metrics_port=0,

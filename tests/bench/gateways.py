@@ -15,11 +15,13 @@ from typing import Any
 from lambent.wire.agent_tokens import agent_token
 
 from . import agents, backends, places
-from .loads import Target, request
+from .loads import EVENT, Target, request
 from .processes import DidNotStart, read_ready, running, tail
 
 KEY = b"the cluster key of the bench"
 NAMESPACE = "bench"
+CALLER = f"{'h' * 90}.{'c' * 700}.{'s' * 342}"
+"""A token as long as those of service accounts."""
 
 
 Processes = list[tuple[str, subprocess.Popen[bytes]]]
@@ -44,14 +46,22 @@ def fronted(
 
 @contextlib.contextmanager
 def before_stubs(
-    environments: int, *, gateway_core: int, stub_core: int, folder: Path
+    environments: int,
+    *,
+    gateway_core: int,
+    stub_core: int,
+    folder: Path,
+    token: str | None = None,
+    event: bytes = EVENT,
 ) -> Iterator[tuple[Target, Processes]]:
     """A gateway before environments that answer at once."""
     pods = _pods(environments)
     with backends.stubs([_token(pod) for pod in pods], core=stub_core, folder=folder) as (ports, stub):
         for pod, port in zip(pods, ports, strict=True):
             pod["port"] = port
-        with _gateway("echo", pods, [("stub", stub)], core=gateway_core, folder=folder) as started:
+        with _gateway(
+            "echo", pods, [("stub", stub)], core=gateway_core, folder=folder, token=token, event=event
+        ) as started:
             yield started
 
 
@@ -65,7 +75,14 @@ def _token(pod: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _gateway(
-    function: str, pods: list[dict[str, Any]], processes: Processes, *, core: int, folder: Path
+    function: str,
+    pods: list[dict[str, Any]],
+    processes: Processes,
+    *,
+    core: int,
+    folder: Path,
+    token: str | None = None,
+    event: bytes = EVENT,
 ) -> Iterator[tuple[Target, Processes]]:
     reader, writer = os.pipe()
     settings = {
@@ -76,6 +93,7 @@ def _gateway(
         "key": KEY.hex(),
         "agents": pods,
         "ready": writer,
+        "token": token,
     }
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(places.OPERATOR)}
     log = folder / "gateway.log"
@@ -94,5 +112,8 @@ def _gateway(
             raise DidNotStart(f"the gateway: {tail(log)}")
         port = json.loads(line)["port"]
         path = f"/2015-03-31/functions/{function}/invocations"
-        target = Target("127.0.0.1", port, *request(path, [("Host", f"127.0.0.1:{port}")], "X-Number: "))
+        headers = [("Host", f"127.0.0.1:{port}")]
+        if token is not None:
+            headers.append(("Authorization", f"Bearer {token}"))
+        target = Target("127.0.0.1", port, *request(path, headers, "X-Number: ", event), expected=event)
         yield target, [*processes, ("gateway", process)]

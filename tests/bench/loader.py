@@ -34,9 +34,17 @@ class Answer:
         self.phase, self.data, self.place, self.status, self.end = HEAD, b"", 0, 0, 0
         self.answered = 0
         self.body: list[bytes] = []
+        self.pieces: list[bytes] = []
+        self.missing = 0
 
     def feed(self, piece: bytes) -> bool:
         """True when the message is complete; sets `answered` when its body is."""
+        if self.missing:  # of a large body: put together once, when it is there
+            self.pieces.append(piece)
+            self.missing -= len(piece)
+            if self.missing > 0:
+                return False
+            piece, self.pieces, self.missing = b"".join(self.pieces), [], 0
         now = clock()
         self.data = data = self.data + piece if self.data else piece
         if self.phase == HEAD:
@@ -55,6 +63,7 @@ class Answer:
                 raise ValueError("an answer without a length")
         if self.phase == SIZED:
             if len(data) < self.end:
+                self.missing = self.end - len(data)
                 return False
             self.answered = now
             self.body = [data[self.place : self.end]]

@@ -56,11 +56,11 @@ class Loaded:
     cycle: dict[str, float] = field(default_factory=dict)
 
 
-def request(path: str, headers: Sequence[tuple[str, str]], numbered: str) -> tuple[bytes, bytes]:
+def request(path: str, headers: Sequence[tuple[str, str]], numbered: str, event: bytes = EVENT) -> tuple[bytes, bytes]:
     """`before` and `after` of a POST of the event; `numbered` is the header line that ends with the number."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    before = f"POST {path} HTTP/1.1\r\n{lines}Content-Type: application/json\r\nContent-Length: {len(EVENT)}\r\n"
-    return f"{before}{numbered}".encode(), b"\r\n\r\n" + EVENT
+    before = f"POST {path} HTTP/1.1\r\n{lines}Content-Type: application/json\r\nContent-Length: {len(event)}\r\n"
+    return f"{before}{numbered}".encode(), b"\r\n\r\n" + event
 
 
 def summary(samples: Sequence[float]) -> dict[str, float]:

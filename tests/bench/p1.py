@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import backends, gateways
 from .blocks import Name, Side, Start, Started, interleave, run_block
-from .loads import Stretch
+from .loads import EVENT, Stretch
 from .machines import Cores
 from .results import Comparison, Measured, latency_ratios
 from .shapes import Plan
@@ -29,7 +29,7 @@ _PROBE = Stretch(warmup_s=0.7, least_s=2.0, most_s=2.0)
 
 def measure_throughput(plan: Plan, cores: Cores) -> Measured:
     """Raises DidNotStart, LoadFailed."""
-    sides: dict[Name, Side] = {"ours": Side(_ours(CLIENTS, cores), CLIENTS), "theirs": Side(_theirs(cores), CLIENTS)}
+    sides: dict[Name, Side] = {"ours": Side(ours(CLIENTS, cores), CLIENTS), "theirs": Side(theirs(cores), CLIENTS)}
     comparison = Comparison.of("echo16", interleave(sides, plan.latency, cores, "P1"))
     ratio = comparison.ratio(lambda block: block.loaded.rate, plan.seed)
     return Measured({"rate_ratio": ratio, "errors": comparison.errors}, comparison.n, [comparison])
@@ -38,11 +38,11 @@ def measure_throughput(plan: Plan, cores: Cores) -> Measured:
 def measure_latency(plan: Plan, cores: Cores) -> Measured:
     """Raises DidNotStart, LoadFailed."""
     saturation = min(
-        run_block("ours", Side(_ours(CLIENTS, cores), CLIENTS), _PROBE, cores).loaded.rate,
-        run_block("theirs", Side(_theirs(cores), CLIENTS), _PROBE, cores).loaded.rate,
+        run_block("ours", Side(ours(CLIENTS, cores), CLIENTS), _PROBE, cores).loaded.rate,
+        run_block("theirs", Side(theirs(cores), CLIENTS), _PROBE, cores).loaded.rate,
     )
     stretch = dataclasses.replace(plan.latency.stretch, rate=saturation / 2)
-    sides: dict[Name, Side] = {"ours": Side(_ours(SENDERS, cores), SENDERS), "theirs": Side(_theirs(cores), SENDERS)}
+    sides: dict[Name, Side] = {"ours": Side(ours(SENDERS, cores), SENDERS), "theirs": Side(theirs(cores), SENDERS)}
     comparison = Comparison.of(
         "half", interleave(sides, dataclasses.replace(plan.latency, stretch=stretch), cores, "P2")
     )
@@ -50,21 +50,25 @@ def measure_latency(plan: Plan, cores: Cores) -> Measured:
     return Measured(figures, comparison.n, [comparison])
 
 
-def _ours(environments: int, cores: Cores) -> Start:
+def ours(environments: int, cores: Cores, event: bytes = EVENT) -> Start:
+    """The gateway, everybody let in."""
+
     @contextlib.contextmanager
     def start(folder: Path) -> Iterator[Started]:
         with gateways.before_stubs(
-            environments, gateway_core=cores.test, stub_core=cores.load, folder=folder
+            environments, gateway_core=cores.test, stub_core=cores.load, folder=folder, event=event
         ) as started:
             yield started
 
     return start
 
 
-def _theirs(cores: Cores) -> Start:
+def theirs(cores: Cores, event: bytes = EVENT) -> Start:
+    """The raw proxy."""
+
     @contextlib.contextmanager
     def start(folder: Path) -> Iterator[Started]:
-        with backends.raw_proxy(proxy_core=cores.test, stub_core=cores.load, folder=folder) as started:
+        with backends.raw_proxy(proxy_core=cores.test, stub_core=cores.load, folder=folder, event=event) as started:
             yield started
 
     return start

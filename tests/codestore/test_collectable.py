@@ -131,8 +131,8 @@ class TestDelete:
         store.grow_old(b"code")
         path = sign_path(KEY, method, blob_path(digest_of(b"code")), NOW + 60)
         for asked in (path, path + "&olderThan=0", store.signed_deletion(b"other", 0)):
-            asked = asked.replace(digest_of(b"other"), digest_of(b"code"))
-            assert (await store.ask("DELETE", asked))[0].status == 403
+            target = asked.replace(digest_of(b"other"), digest_of(b"code"))
+            assert (await store.ask("DELETE", target))[0].status == 403
         assert await store.client.has(store.signed("HEAD", b"code"))
 
     async def test_does_not_disturb_who_reads(self, store: Store) -> None:

@@ -30,7 +30,7 @@ def _unshare() -> tuple[str, ...] | None:
     """How to get a mount namespace here: as root, or as root of a user namespace."""
     for command in (("unshare", "--mount"), ("unshare", "--user", "--map-root-user", "--mount")):
         with suppress(OSError):
-            tried = subprocess.run((*command, "mount", "-t", "tmpfs", "none", "/mnt"), capture_output=True)
+            tried = subprocess.run((*command, "mount", "-t", "tmpfs", "none", "/mnt"), check=False, capture_output=True)
             if tried.returncode == 0:
                 return command
     return None

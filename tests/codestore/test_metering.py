@@ -86,12 +86,12 @@ async def test_one_failure_of_a_volume_that_was_well_sends_nobody_away() -> None
 
 async def test_a_full_volume_is_ready_and_says_once_that_it_is_full(caplog: pytest.LogCaptureFixture) -> None:
     watched = Watched()
-    full = lambda: watched.registry.get_sample_value("lambent_codestore_full")
     with caplog.at_level(logging.INFO):
         for failure, expected in ((None, 0), (StoreFull("no room"), 1), (StoreFull("no room"), 1), (None, 0)):
             watched.volume.failure = failure
             await watched.watch.probe()
-            assert (watched.watch.problem(), full()) == (None, expected)
+            full = watched.registry.get_sample_value("lambent_codestore_full")
+            assert (watched.watch.problem(), full) == (None, expected)
     said = [record.message for record in caplog.records]
     assert [line for line in said if "full" in line] == [
         "the code store is full: new code is refused, old code is served"

@@ -285,3 +285,9 @@ def test_the_source_of_the_code_is_remembered():
     """So that a restarted controller fetches nothing again."""
     stored = StoredCode("ab" * 32, "q6ur", 142, "feed" * 4)
     assert status_written(decided(seen(code=stored))).code_source == "feed" * 4
+
+
+def test_work_in_progress_is_no_warning():
+    """An Event of type Warning is for what somebody may have to look at."""
+    [told] = [one for one in decided(seen(code=Problem(Reason.PROGRESSING, "at it"))) if isinstance(one, RecordEvent)]
+    assert (told.warning, told.reason) == (False, Reason.PROGRESSING)

@@ -232,6 +232,17 @@ def test_pods_show_what_stands_in_the_way(row):
 
 REFUSALS = {
     "a quota": ('pods "p" is forbidden: exceeded quota: q, requested: pods=1', None, Reason.QUOTA_EXCEEDED),
+    "a limit range, at most": (
+        'pods "p" is forbidden: maximum memory usage per Container is 512Mi, but limit is 1088Mi',
+        None,
+        Reason.QUOTA_EXCEEDED,
+    ),
+    "a limit range, at least": ("minimum cpu usage per Pod is 1, but request is 2m", None, Reason.QUOTA_EXCEEDED),
+    "a limit range's ratio": (
+        "cpu max limit to request ratio per Container is 2, but provided ratio is 10.000000",
+        None,
+        Reason.QUOTA_EXCEEDED,
+    ),
     "a quota on limits": ("failed quota: q: must specify limits.cpu", None, Reason.QUOTA_EXCEEDED),
     "no such role": (
         'error looking up service account a/reader: serviceaccount "reader" not found',

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from lambent.wire.signed_urls import SignedRequest, blob_path, sign_path, signature_holds
+from lambent.wire.signed_urls import LISTING_PATH, SignedRequest, blob_path, deletion_path, sign_path, signature_holds
 
 KEY, NOW = b"k" * 32, 1_750_000_000
 PATH = blob_path("ab" * 32)
@@ -104,3 +104,21 @@ def test_the_border_between_method_path_and_expiry_cannot_be_moved() -> None:
     signed = arrived("GET", sign_path(KEY, "GET", PATH, NOW))
     for method, path in (("GET\n" + PATH[:5], PATH[5:]), ("GE", "T\n" + PATH), ("GET\n", PATH)):
         assert not signature_holds(KEY, replace(signed, method=method, path=path), NOW)
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_a_deletions_condition_is_signed_with_it(older_than: int, other: int) -> None:
+    """Nobody on the way can make a deletion take what is younger."""
+    url = urlsplit(sign_path(KEY, "DELETE", deletion_path("ab" * 32, older_than), NOW))
+    query = parse_qs(url.query)
+    assert (url.path, query["olderThan"]) == (PATH, [str(older_than)])
+    asked = SignedRequest("DELETE", deletion_path("ab" * 32, other), query["exp"][0], query["sig"][0])
+    assert signature_holds(KEY, asked, NOW) == (older_than == other)
+    assert not signature_holds(KEY, replace(asked, path=PATH), NOW)
+
+
+def test_a_list_is_signed_as_a_list() -> None:
+    listing = arrived("GET", sign_path(KEY, "GET", LISTING_PATH, NOW))
+    assert signature_holds(KEY, listing, NOW)
+    assert not signature_holds(KEY, replace(listing, path=PATH), NOW)
+    assert not signature_holds(KEY, replace(GOOD, path=LISTING_PATH), NOW)

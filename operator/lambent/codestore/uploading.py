@@ -14,8 +14,8 @@ from lambent.model.limits import MIB
 
 from .refusals import Refusal
 
-BLOB_BYTES_MAX = 70 * MIB
-"""A deployment package has at most 50 MB; the rest is room for what other kinds may bring."""
+BLOB_BYTES_MAX = 250 * MIB
+"""What a deployment package fetched from elsewhere may have."""
 STALL_SECONDS = 30.0
 """How long an upload may bring nothing. A slow client is served, one that holds a file open is not."""
 

@@ -288,7 +288,8 @@ def events(old: FunctionStatus, new: FunctionStatus) -> list[RecordEvent]:
         if after is None or (before is not None and (before.status, before.reason) == (after.status, after.reason)):
             continue
         if after.status == "False":
-            told.setdefault(after.reason, RecordEvent(True, Reason(after.reason), after.message))
+            warning = after.reason != Reason.PROGRESSING  # somebody is at work on it
+            told.setdefault(after.reason, RecordEvent(warning, Reason(after.reason), after.message))
         elif kind == ConditionType.READY:
             told[after.reason] = RecordEvent(False, Reason.AVAILABLE, after.message)
     return list(told.values())

@@ -9,6 +9,7 @@ the finding that the specification can never work. Until then it names the gener
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ _RETRIED = {
     Reason.PROGRESSING: "fetching the deployment package",
     Reason.IMAGE_UNAVAILABLE: "asking the registry for the image",
 }
+_BOUNDED = re.compile(
+    "exceeded quota|must specify (limits|requests)|"
+    r"(maximum|minimum) \S+ usage per (Container|Pod)|max limit to request ratio per (Container|Pod)"
+)
+"""In what the API server says: a ResourceQuota, then a LimitRange."""
 _SCHEDULING_REASONS = frozenset({"Unschedulable", "SchedulerError", "SchedulingGated"})
 
 
@@ -129,7 +135,7 @@ def _pod_problem(failure: PodFailure) -> Problem | None:
 
 def creation_refused(reason: str, message: str, service_account: str | None) -> Problem:
     """What the API server's refusal of a pod means for the function."""
-    if "exceeded quota" in message or "must specify limits" in message:
+    if _BOUNDED.search(message):
         return Problem(Reason.QUOTA_EXCEEDED, message)
     if service_account is not None and "service account" in message and "not found" in message:
         return Problem(

@@ -21,6 +21,8 @@ from .pools import Pools
 log = logging.getLogger(__name__)
 
 _AFTER_A_BUG_SECONDS = 1.0
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading an object raises that is not as we expect. Only the type is logged: messages quote values."""
 
 
 class Source(Protocol):
@@ -143,7 +145,7 @@ class Watching:
     def _function_seen(self, body: dict[str, Any]) -> None:
         try:
             function = FunctionObject.from_kubernetes(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _MALFORMED as error:
             # One malformed object never stops the others; its last good snapshot stays.
             name = body.get("metadata", {}).get("name")
             log.warning("function %s cannot be read: %s", name, type(error).__name__)
@@ -184,11 +186,10 @@ class Watching:
         name = f"{metadata['namespace']}/{metadata['name']}"
         try:
             pod = EnvironmentPod.from_kubernetes(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # as for functions
-            log.warning("pod %s cannot be read: %s", name, type(error).__name__)
-            return name
-        if pod is None:
-            log.warning("pod %s is labelled as an environment but is none", name)
-        elif not gone or self._environments.find(name) is not None:
-            self._environments.observe(pod)
+            if pod is None:
+                log.warning("pod %s is labelled as an environment but is none", name)
+            elif not gone or self._environments.find(name) is not None:
+                self._environments.observe(pod)
+        except _MALFORMED as error:  # as for functions
+            log.warning("pod %s cannot be used: %s", name, type(error).__name__)
         return name

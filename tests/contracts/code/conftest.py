@@ -12,8 +12,8 @@ from unittest import mock
 
 import pytest
 
-from lambent.adapters.code.directory import BlobDirectory
 from lambent.adapters.code import s3_calls
+from lambent.adapters.code.directory import BlobDirectory
 from lambent.adapters.code.s3 import S3Blobs
 from lambent.adapters.code.s3_calls import Bucket
 
