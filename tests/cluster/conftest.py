@@ -17,8 +17,11 @@ from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).parent))
 import registries
+import samples
 from driving import Driver
 from local.network import NODE_ADDRESS
+from local.state import State
+from registries import ImageFiles, Registry
 from releases import Cluster, Release, build_images, step
 
 NAMESPACE, OTHER_NAMESPACE, SYSTEM = "lambent-test", "lambent-test-other", "lambent-test-system"
@@ -129,3 +132,22 @@ def driver(cluster: Cluster, release: Release, lambda_client) -> Iterator[Driver
     driving = Driver(cluster, release, lambda_client, NAMESPACE)
     yield driving
     driving.clean_up()
+
+
+@pytest.fixture(scope="session")
+def state(cluster: Cluster) -> State:
+    """The local node's; these tests need a node whose registries they may choose."""
+    if cluster.kind != "node":
+        pytest.skip("only the local node can be told of a registry that speaks plain HTTP")
+    found = State(Path(cluster.state))
+    if not registries.node_reads_folder(found):
+        pytest.fail("the node is older than its registries' folder: `tests/cluster/local down`, then `up`")
+    return found
+
+
+@pytest.fixture(scope="session")
+def registry(state: State) -> Iterator[Registry]:
+    with registries.running(state) as running:
+        for kind, sample in samples.build(str(state.root)).items():
+            running.push(ImageFiles.of_archive(sample.archive), f"sample/{kind}")
+        yield running

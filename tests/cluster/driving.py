@@ -65,6 +65,8 @@ class Driver:
     client: Any
     namespace: str
     applied: list[str] = field(default_factory=list)
+    image_uri: str | None = None
+    """Functions made from source are then container images that run it."""
 
     def function(self, source: str | None = None, name: str | None = None, **spec: Any) -> str:
         """Apply a Python function from source (or with `code=` given), wait until Ready, return its name."""
@@ -83,7 +85,7 @@ class Driver:
             **spec,
         }
         if source is not None:
-            wanted["code"] = {"inline": textwrap.dedent(source)}
+            wanted |= self._code_of(textwrap.dedent(source), wanted)
         body = {
             "apiVersion": "lambent.dev/v1alpha1",
             "kind": "Function",
@@ -94,6 +96,20 @@ class Driver:
         if name not in self.applied:
             self.applied.append(name)
         return name
+
+    def _code_of(self, source: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        if self.image_uri is None or wanted["runtime"] != "python3.11":
+            return {"code": {"inline": source}}
+        variables = wanted.get("environment", {}).get("variables", {})
+        start = "printenv SOURCE >/tmp/index.py && cd /tmp && exec env PYTHONPATH=/function python3 -m awslambdaric $0"
+        return {
+            "packageType": "Image",
+            "runtime": None,
+            "handler": None,
+            "code": {"imageUri": self.image_uri},
+            "imageConfig": {"entryPoint": ["/bin/sh", "-c", start], "command": ["index.handler"]},
+            "environment": {"variables": {**variables, "SOURCE": source}},
+        }
 
     def wait_ready(self, name: str, seconds: int = 60) -> None:
         self.cluster.run_kubectl(

@@ -8,7 +8,16 @@ import pytest
 from driving import eventually, zipped
 
 
-def test_a_handler_that_does_not_import_says_so(driver):
+@pytest.fixture(params=["Zip", "Image"])
+def any_driver(request, driver):
+    """The same function as a package for the managed runtime, and in a user's own image."""
+    if request.param == "Image":
+        driver.image_uri = request.getfixturevalue("registry").reference("sample/python")
+    return driver
+
+
+def test_a_handler_that_does_not_import_says_so(any_driver):
+    driver = any_driver
     name = driver.function("import no_such_module\ndef handler(e, c): pass\n")
     for _ in range(2):
         answer = driver.invoke(name)
@@ -17,7 +26,8 @@ def test_a_handler_that_does_not_import_says_so(driver):
         assert "No module named 'no_such_module'" in answer.json["errorMessage"]
 
 
-def test_a_handler_that_raises_answers_with_its_exception(driver):
+def test_a_handler_that_raises_answers_with_its_exception(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c):\n    raise ValueError('bad ' + e['what'])\n")
     answer = driver.invoke(name, {"what": "luck"})
     assert answer.error == "Unhandled"
@@ -31,7 +41,8 @@ def test_a_handler_that_raises_answers_with_its_exception(driver):
     ("code", "words"),
     [(0, "Runtime exited without providing a reason"), (7, "Runtime exited with error: exit status 7")],
 )
-def test_a_handler_that_exits_is_an_exit_error_and_the_environment_recovers(driver, code, words):
+def test_a_handler_that_exits_is_an_exit_error_and_the_environment_recovers(any_driver, code, words):
+    driver = any_driver
     name = driver.function(
         f"import os\ndef handler(e, c):\n    if e.get('exit'): os._exit({code})\n    return 'fine'\n"
     )
@@ -42,14 +53,16 @@ def test_a_handler_that_exits_is_an_exit_error_and_the_environment_recovers(driv
     assert driver.invoke(name).json == "fine"
 
 
-def test_a_module_that_exits_at_import_is_an_exit_error(driver):
+def test_a_module_that_exits_at_import_is_an_exit_error(any_driver):
+    driver = any_driver
     name = driver.function("import os\nos._exit(3)\ndef handler(e, c): pass\n")
     answer = driver.invoke(name)
     assert answer.json["errorType"] == "Runtime.ExitError"
     assert answer.json["errorMessage"].endswith("Runtime exited with error: exit status 3")
 
 
-def test_a_handler_that_hangs_is_stopped_at_its_timeout_and_tmp_survives(driver):
+def test_a_handler_that_hangs_is_stopped_at_its_timeout_and_tmp_survives(any_driver):
+    driver = any_driver
     name = driver.function(
         """
         import os, pathlib, time
@@ -77,14 +90,16 @@ def test_a_handler_that_hangs_is_stopped_at_its_timeout_and_tmp_survives(driver)
     assert len(driver.pods(name)) == 1
 
 
-def test_what_json_cannot_carry_is_a_marshal_error(driver):
+def test_what_json_cannot_carry_is_a_marshal_error(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return {1, 2}\n")
     answer = driver.invoke(name)
     assert answer.error == "Unhandled"
     assert answer.json["errorType"] == "Runtime.MarshalError"
 
 
-def test_an_answer_over_six_megabytes_is_refused_with_lambdas_words(driver):
+def test_an_answer_over_six_megabytes_is_refused_with_lambdas_words(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return 'x' * e['n']\n")
     answer = driver.invoke(name, {"n": 6_291_555})
     assert answer.error == "Unhandled"
@@ -96,7 +111,8 @@ def test_an_answer_over_six_megabytes_is_refused_with_lambdas_words(driver):
     assert driver.invoke(name, {"n": 1}).json == "x"
 
 
-def test_a_request_over_six_megabytes_is_refused_with_lambdas_words(driver):
+def test_a_request_over_six_megabytes_is_refused_with_lambdas_words(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return len(e)\n")
     with pytest.raises(driver.client.exceptions.ClientError) as refused:
         driver.invoke(name, b'"' + b"x" * 6_291_456 + b'"')
@@ -105,7 +121,8 @@ def test_a_request_over_six_megabytes_is_refused_with_lambdas_words(driver):
     assert driver.invoke(name, b'"' + b"x" * 6_291_454 + b'"').json == 6_291_454
 
 
-def test_a_body_that_is_not_json_is_refused(driver):
+def test_a_body_that_is_not_json_is_refused(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return e\n")
     with pytest.raises(driver.client.exceptions.InvalidRequestContentException, match="Could not parse request body"):
         driver.invoke(name, b"{not json")
@@ -142,13 +159,15 @@ def test_an_image_that_does_not_exist_is_named_in_the_error(driver):
     assert healthy["reason"] == "ImagePullFailed"
 
 
-def test_an_environment_that_fits_no_node_is_named_in_the_error(driver):
+def test_an_environment_that_fits_no_node_is_named_in_the_error(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return 1\n", placement={"nodeSelector": {"no-such": "node"}})
     with pytest.raises(driver.client.exceptions.ServiceException, match=r"(?i)unschedulable|nodes are available"):
         driver.invoke(name)
 
 
-def test_a_role_without_a_service_account_is_named(driver):
+def test_a_role_without_a_service_account_is_named(any_driver):
+    driver = any_driver
     name = driver.function("def handler(e, c): return 1\n", role="no-such-account")
     with pytest.raises(driver.client.exceptions.ServiceException, match="no-such-account"):
         driver.invoke(name)
@@ -163,7 +182,8 @@ def test_a_runtime_that_is_not_installed_stalls_with_lambdas_words(driver):
         driver.invoke(name)
 
 
-def test_two_functions_of_one_name_leave_the_older_in_charge(driver):
+def test_two_functions_of_one_name_leave_the_older_in_charge(any_driver):
+    driver = any_driver
     older = driver.function("def handler(e, c): return 'older'\n", functionName="shared_Name")
     time.sleep(1.1)  # creation times have a resolution of a second
     younger = driver.apply("def handler(e, c): return 'younger'\n", functionName="shared_Name")

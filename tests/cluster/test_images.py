@@ -11,7 +11,6 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,26 +19,6 @@ import samples
 from driving import Driver, eventually
 from local.state import State
 from registries import ImageFiles, Registry
-from releases import Cluster
-
-
-@pytest.fixture(scope="module")
-def state(cluster: Cluster) -> State:
-    """The local node's; these tests need a node whose registries they may choose."""
-    if cluster.kind != "node":
-        pytest.skip("only the local node can be told of a registry that speaks plain HTTP")
-    found = State(Path(cluster.state))
-    if not registries.node_reads_folder(found):
-        pytest.fail("the node is older than its registries' folder: `tests/cluster/local down`, then `up`")
-    return found
-
-
-@pytest.fixture(scope="module")
-def registry(state: State) -> Iterator[Registry]:
-    with registries.running(state) as running:
-        for kind, sample in samples.build(str(state.root)).items():
-            running.push(ImageFiles.of_archive(sample.archive), f"sample/{kind}")
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -178,5 +178,5 @@ async def test_a_loop_that_stands_still_misses_nothing(weather, namespace, stall
         await sees(store, "early")
         await delete(weather, namespace, "early")
         await create(weather, namespace, "late")
-        time.sleep(stall)  # noqa: ASYNC251 - that is the stall
+        time.sleep(stall)
         await sees(store, "late")

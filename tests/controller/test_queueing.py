@@ -152,3 +152,28 @@ def test_an_add_is_always_followed_by_work_and_never_twice_at_once(steps, outcom
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(play())
+
+
+async def test_what_failed_together_is_not_tried_again_together():
+    """A hundred Functions that an API server refused do not come back in one moment, and none comes early."""
+    queue, tried = WorkQueue(100, Backoff(first=0.2, longest=0.2, spread=2.0)), []
+    loop = asyncio.get_running_loop()
+
+    async def work(key):
+        if key in {each for each, _ in tried}:
+            tried.append((key, loop.time()))
+            return None
+        tried.append((key, loop.time()))
+        raise Unavailable("busy", 0.3)
+
+    running = asyncio.create_task(queue.run(work))
+    for number in range(100):
+        queue.add(str(number))
+    async with asyncio.timeout(10):
+        while len(tried) < 200:
+            await asyncio.sleep(0.02)
+    running.cancel()
+    first, second = dict(tried[:100]), dict(tried[100:])
+    waited = sorted(second[key] - first[key] for key in first)
+    assert waited[0] >= 0.29
+    assert waited[-1] - waited[0] > 0.2

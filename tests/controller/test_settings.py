@@ -53,6 +53,8 @@ SAID = {
     "LAMBENT_S3_ENDPOINT": ("http://s3", lambda it: it.sources.s3_endpoint, "http://s3"),
     "LAMBENT_S3_REGION": ("eu-west-1", lambda it: it.sources.s3_region, "eu-west-1"),
     "LAMBENT_AGENT_IMAGE": ("agent", lambda it: it.installation.agent_image, "agent"),
+    "LAMBENT_COLLECT_SECONDS": ("0", lambda it: it.collect_seconds, 0),
+    "LAMBENT_COLLECT_GRACE_SECONDS": ("60", lambda it: it.collecting.grace, 60),
     "LAMBENT_LOG_LEVEL": ("debug", lambda it: it.log_level, "DEBUG"),
 }
 

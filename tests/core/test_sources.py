@@ -123,3 +123,15 @@ def test_every_trouble_is_either_final_or_tried_again(trouble: Trouble) -> None:
 def test_somebody_elses_server_is_asked_less_and_less_often() -> None:
     """But never less than every two minutes: somebody may be waiting for a thing that he has just uploaded."""
     assert [sources.again_after(failures) for failures in (1, 2, 3, 7, 8, 1000)] == [2, 4, 8, 120, 120, 120]
+
+
+def test_a_tag_is_resolved_anew_with_every_change_of_the_specification():
+    """As Lambda does at create and update; a digest says it once and for all, and no other code is obtained again."""
+    tagged, pinned = (
+        FunctionSpec.model_validate({"packageType": "Image", "code": {"imageUri": uri}})
+        for uri in ("registry/app:1", f"registry/app@sha256:{'0' * 64}")
+    )
+    assert sources.identity(tagged, {}, 1) != sources.identity(tagged, {}, 2)
+    assert sources.identity(pinned, {}, 1) == sources.identity(pinned, {}, 2)
+    inline = FunctionSpec.model_validate({"runtime": "r", "handler": "h", "code": {"s3Bucket": "abc", "s3Key": "k"}})
+    assert sources.identity(inline, {}, 1) == sources.identity(inline, {}, 2)

@@ -221,8 +221,8 @@ class Obtainer:
         stored = StoredCode(package.sha256_hex, package.sha256_base64, package.size)
         with self._busy(stored.sha256_hex), reader or io.BytesIO(package.data) as content:
             try:
-                if not await self.has(stored.sha256_hex):
-                    await self._codestore.put(self._sign("PUT", stored.sha256_hex), content)
+                # also what is there: only a put makes it young, and a deletion may be on its way (core.collecting)
+                await self._codestore.put(self._sign("PUT", stored.sha256_hex), content)
             except Unavailable as error:
                 raise _StoreAwayError(stored, str(error)) from None
         return stored

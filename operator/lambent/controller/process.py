@@ -26,9 +26,11 @@ from lambent.adapters.kube.resources import ENDPOINT_SLICES, PODS
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.controller.applying import Tools
+from lambent.controller.collecting import Collector, CollectorMetrics
 from lambent.controller.demanding import DemandBoard, DemandListener
 from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.measuring import ControllerMetrics
+from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
@@ -53,6 +55,7 @@ class Surroundings:
 
     metrics: ControllerMetrics
     pulses: Pulses
+    collecting: CollectorMetrics
 
 
 def run() -> int:
@@ -82,7 +85,8 @@ async def _main(settings: ControllerSettings) -> int:
             keys = await _patiently(lambda: ensure_keys(client, settings.pod_namespace, settings.keys_secret))
             candidacy = Candidacy(settings.lease_name, settings.pod_namespace, settings.pod_name)
             log.info("waiting for the lease %s/%s", settings.pod_namespace, settings.lease_name)
-            led = await lead(client, candidacy, lambda: _work(settings, client, keys, Surroundings(metrics, pulses)))
+            around = Surroundings(metrics, pulses, CollectorMetrics(registry))
+            led = await lead(client, candidacy, lambda: _work(settings, client, keys, around))
             return 0 if led else 1
     except asyncio.CancelledError:
         log.info("stopped")
@@ -140,6 +144,10 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
             "gateways": _find_gateways(settings, client, listener, pulses),
             "references": ReferenceWatches(client, references, Manner(everywhere=not settings.namespaces)).run(),
         }
+        if settings.collect_seconds:
+            needs = CodeNeeds(store, shelf, reconciler.has_judged)
+            collector = Collector(codestore, keys.url, needs, around.collecting, settings.collecting)
+            work["collecting"] = collector.run(settings.collect_seconds)
         if settings.policies is not None:
             work["policies"] = PolicyKeeper(client, store, settings.policies, settings.namespaces).run()
         tasks = [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]

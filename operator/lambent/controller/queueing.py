@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class Backoff:
 
     first: float = 0.5
     longest: float = 30.0
+    spread: float = 0.25
+    """Up to this share is added by chance: what failed together is not tried again together."""
 
     def wait(self, failures: int) -> float:
         """How long to wait after so many failures in a row."""
@@ -34,7 +37,7 @@ class Backoff:
 class WorkQueue:
     """Hands every key that was added to one of the workers."""
 
-    def __init__(self, workers: int = 16, backoff: Backoff | None = None) -> None:
+    def __init__(self, workers: int = 32, backoff: Backoff | None = None) -> None:
         self._workers = workers
         self._backoff = backoff or Backoff()
         self._ready: asyncio.Queue[str] = asyncio.Queue()
@@ -116,5 +119,6 @@ class WorkQueue:
             log.error("%s failed; again in %.1f s", key, wait, exc_info=error)
         self._again.discard(key)
         self._cancel_timer(key)
+        wait *= 1 + random.random() * self._backoff.spread
         self._held.add(key)
         self._timers[key] = asyncio.get_running_loop().call_later(wait, self._due, key)

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _RETRIED = (Reason.CODE_STORE_UNAVAILABLE, Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
 RETIRE_AGAIN_SECONDS = 5.0
+TOLD_AT_ONCE = 4
+"""Events: a crowd of them leaves the API server to statuses and pods."""
 _LONG_AGO = 1e9
 
 
@@ -68,6 +70,7 @@ class Reconciler:
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
         self._begun: set[asyncio.Task[None]] = set()
+        self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Function; returns in how many seconds to do so again, None when only an event can matter."""
@@ -161,9 +164,13 @@ class Reconciler:
             case TellNotNarrowed(pods):
                 applying.tell_not_narrowed(self._tools, function.uid, pods)
             case RecordEvent():
-                await applying.record(self._tools, function, action)
+                self._begin(self._tell(function, action))  # who waits for Ready does not wait for its Event
             case _:
                 raise AssertionError(f"{action} is carried out elsewhere")
+
+    async def _tell(self, function: FunctionObject, event: RecordEvent) -> None:
+        async with self._telling:
+            await applying.record(self._tools, function, event)
 
     async def _create(self, function: FunctionObject, action: CreatePods, memory: _Memory) -> list[float]:
         """Create environments; a refusal is remembered, told at once and tried again later."""
@@ -212,6 +219,10 @@ class Reconciler:
         """Wait for everything that was begun."""
         while self._begun:
             await asyncio.wait(self._begun)
+
+    def has_judged(self, uid: str) -> bool:
+        """Whether this Function was worked on before."""
+        return uid in self._memories
 
     async def close(self) -> None:
         """End everything that was begun: whoever leads next begins it again."""

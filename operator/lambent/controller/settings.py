@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lambent.agent.protocol.names import DOOR_PORT
+from lambent.core.collecting import Policy
 from lambent.core.plan import Installation
 from lambent.core.policies import Release
 from lambent.core.scaling import ScalingSettings
@@ -44,8 +45,11 @@ class ControllerSettings:
     lease_name: str
     metrics_port: int
     log_level: str
-    workers: int = 16
+    workers: int = 32
     sources: SourceSettings = field(default_factory=SourceSettings)
+    collect_seconds: float = 600.0
+    """Between two rounds of deleting code that nobody needs; 0: never."""
+    collecting: Policy = field(default_factory=Policy)
     policies: Release | None = None
     """Whose gateway environments accept; None: no NetworkPolicies are written."""
 
@@ -86,7 +90,7 @@ class ControllerSettings:
             lease_name=read.text("LAMBENT_LEASE_NAME", "lambent-controller"),
             metrics_port=read.number("LAMBENT_METRICS_PORT", 9090, at_least=0),
             log_level=read.text("LAMBENT_LOG_LEVEL", "INFO").upper(),
-            workers=read.number("LAMBENT_WORKERS", 16, at_least=1),
+            workers=read.number("LAMBENT_WORKERS", 32, at_least=1),
             sources=SourceSettings(
                 addresses=AddressPolicy(
                     allowed=read.networks("LAMBENT_ALLOWED_NETWORKS"), denied=read.networks("LAMBENT_DENIED_NETWORKS")
@@ -95,6 +99,8 @@ class ControllerSettings:
                 s3_endpoint=read.text("LAMBENT_S3_ENDPOINT", ""),
                 s3_region=read.text("LAMBENT_S3_REGION", "us-east-1"),
             ),
+            collect_seconds=float(read.number("LAMBENT_COLLECT_SECONDS", 600, at_least=0)),
+            collecting=Policy(grace=float(read.number("LAMBENT_COLLECT_GRACE_SECONDS", 3600, at_least=1))),
             policies=_release(read),
         )
 

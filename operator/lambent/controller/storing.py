@@ -107,7 +107,7 @@ class CodeShelf:
         entry, held = self._entries.get(function.uid), _held(function, versions)
         if entry is not None and (entry.generation, entry.held) == (function.generation, held):
             return entry.outcome
-        source = sources.identity(function.spec, versions)
+        source = sources.identity(function.spec, versions, function.generation)
         if entry is not None and entry.source == source and not _awaits(entry.outcome):
             entry.generation, entry.held = function.generation, held
             return entry.outcome
@@ -125,7 +125,7 @@ class CodeShelf:
         What takes longer than anybody should wait goes on; the Function is nudged when it is done. What could not be
         reached is tried again when this is called again, a server that is not ours after a while.
         """
-        source, held = sources.identity(function.spec, versions), _held(function, versions)
+        source, held = sources.identity(function.spec, versions, function.generation), _held(function, versions)
         failing = self._failing.get(function.uid)
         if failing is not None and (failing.source, failing.held) == (source, held) and self._clock() < failing.until:
             return failing.problem

@@ -53,14 +53,19 @@ def again_after(failures: int) -> float:
     return float(min(AGAIN_LONGEST_S, AGAIN_FIRST_S * 2 ** min(failures - 1, 30)))
 
 
-def identity(spec: FunctionSpec, versions: Versions) -> str:
-    """16 hex digits over everything that decides which code is obtained."""
+def identity(spec: FunctionSpec, versions: Versions, generation: int = 0) -> str:
+    """16 hex digits over everything that decides which code is obtained.
+
+    An image's tag is resolved anew whenever the specification changes: `generation`, which a digest does without.
+    """
+    tagged = spec.code.image_uri is not None and "@" not in spec.code.image_uri
     held = references.of_code(spec)
     content = {
         "code": code_texts.leave_out(spec).code.model_dump(mode="json", by_alias=True, exclude_none=True),
         "runtime": spec.runtime,  # it names the file of inline source
         "architecture": spec.architectures[0],  # it chooses among the images of a tag
         "pullSecrets": spec.placement.image_pull_secrets if spec.placement and spec.code.image_uri else [],
+        "generation": generation if tagged else 0,
         "configMap": versions.get(held, "") if held is not None else "",
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -44,6 +44,9 @@ Begin = Callable[[Asked, Respond], Abandon | None]
 Admit = Callable[[Asked], Awaitable[Reply | None]]
 """Asked of a request whose body is still to come (`body` is None); a reply means that nobody wants that body."""
 
+TOGETHER_BYTES_MAX: Final = 32 * 1024
+"""Up to this size an answer goes out with its head: one packet is worth a copy."""
+_SLICE_BYTES: Final = 256 * 1024
 _SERVER: Final = (b"Server", b"lambent")
 """Not which versions of what."""
 
@@ -121,6 +124,8 @@ class HttpServer:
             if abandon is not None:
                 abandon()
             raise
+        if len(reply[2]) > TOGETHER_BYTES_MAX:
+            return await self._stream(request, reply)
         return self._response(request, reply)
 
     def _response(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
@@ -128,6 +133,19 @@ class HttpServer:
         response = web.Response(status=status, headers=_headers(fields), body=body)
         if self._draining() or not request.content.is_eof():
             response.force_close()
+        return response
+
+    async def _stream(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        """A large answer, as the socket takes it: what is written and not taken is copied, up to three times."""
+        status, fields, body = reply
+        response = web.StreamResponse(status=status, headers=_headers(fields))
+        response.content_length = len(body)
+        if self._draining() or not request.content.is_eof():
+            response.force_close()
+        await response.prepare(request)
+        view = memoryview(body)
+        for begin in range(0, len(body), _SLICE_BYTES):
+            await response.write(view[begin : begin + _SLICE_BYTES])
         return response
 
     # --- bodies that are still to come --------------------------------------------------------------------------

@@ -95,8 +95,8 @@ class FakeApi:
 
     # --- what tests use ---
 
-    async def start(self):
-        self.server = TestServer(web.Application())
+    async def start(self, port=None):
+        self.server = TestServer(web.Application(), port=port)
         self.server.app.router.add_route("*", "/{path:.*}", self.answer)
         await self.server.start_server(shutdown_timeout=0.1)
         self.client = KubeClient(ApiClient(Configuration(host=str(self.server.make_url("")).rstrip("/"))))

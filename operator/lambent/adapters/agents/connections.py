@@ -11,6 +11,9 @@ from lambent.agent.protocol.http1 import BODY_END, ResponseDecoder
 
 from .failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 
+SLICE_BYTES = 256 * 1024
+_NOTHING = memoryview(b"")
+
 
 class Listener(Protocol):
     """Whom an exchange belongs to. Either `ended` or `lost` is called, exactly once and last; neither may raise."""
@@ -28,7 +31,18 @@ class Listener(Protocol):
 class AgentConnection(asyncio.Protocol):
     """A kept connection. asyncio sets TCP_NODELAY on it by itself."""
 
-    __slots__ = ("_body", "_decoder", "_head", "_limit", "_listener", "_lost", "_size", "_transport")
+    __slots__ = (
+        "_body",
+        "_decoder",
+        "_head",
+        "_limit",
+        "_listener",
+        "_lost",
+        "_paused",
+        "_rest",
+        "_size",
+        "_transport",
+    )
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self._lost = lost
@@ -39,14 +53,17 @@ class AgentConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._size = 0
         self._limit = 0
+        self._paused = False
+        self._rest: memoryview = _NOTHING
+        """What of a large request was not written yet."""
 
     @property
     def usable(self) -> bool:
         """Whether a request can be sent now."""
         return self._transport is not None and not self._transport.is_closing() and self._listener is None
 
-    def send(self, request: bytes, listener: Listener, limit: int) -> None:
-        """Send one request; its answer's body may have at most `limit` bytes.
+    def send(self, request: bytes, listener: Listener, limit: int, rest: bytes = b"") -> None:
+        """Send one request, its end perhaps apart as `rest`; its answer's body may have at most `limit` bytes.
 
         Raises:
             AgentNotConnected: nothing was sent.
@@ -56,6 +73,16 @@ class AgentConnection(asyncio.Protocol):
             raise AgentNotConnected("no free connection to the agent")
         self._listener, self._limit = listener, limit
         transport.write(request)
+        if rest:
+            self._rest = memoryview(rest)
+            self._write_on()
+
+    def _write_on(self) -> None:
+        """A slice after the other, as the socket takes them: what it does not take is copied."""
+        transport = self._transport
+        while self._rest and not self._paused and transport is not None:
+            piece, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
+            transport.write(piece)
 
     def abort(self, error: AgentUnavailable) -> None:
         """Cut the connection; whoever waits for an answer is told `error`."""
@@ -76,6 +103,15 @@ class AgentConnection(asyncio.Protocol):
         self._transport = None
         self._fail(AgentUnavailable("the connection to the agent was lost"))
         self._lost()
+
+    def pause_writing(self) -> None:
+        """The socket takes no more."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._paused = False
+        self._write_on()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
@@ -123,8 +159,9 @@ class AgentConnection(asyncio.Protocol):
         listener, head = self._listener, self._head
         if listener is None or head is None:
             return
+        keep_alive = head.keep_alive and not self._rest  # answered before it had heard all: nothing fits behind that
         self._clear()
-        if not head.keep_alive and self._transport is not None:
+        if not keep_alive and self._transport is not None:
             self._transport.close()
         listener.ended(trailers)
 
@@ -136,3 +173,4 @@ class AgentConnection(asyncio.Protocol):
 
     def _clear(self) -> None:
         self._listener, self._head, self._body, self._size = None, None, [], 0
+        self._rest = _NOTHING

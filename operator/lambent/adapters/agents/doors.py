@@ -19,6 +19,9 @@ from .failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 SHORT_ANSWER_BYTES_MAX = 256 * 1024
 """States and the answers to claims, whose log is at most 4 KB."""
 
+TOGETHER_BYTES_MAX = 32 * 1024
+"""Up to this size an event goes out with its head: one packet is worth a copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -172,13 +175,11 @@ class AgentDoor:
             fields.append((names.CLIENT_CONTEXT, call.client_context.encode()))
         if call.tail:
             fields.append((names.LOG_TYPE, names.TAIL))
-        request = b"%b%bContent-Length: %d\r\n\r\n%b" % (
-            self._invoke_head,
-            encode_fields(fields),
-            len(call.event),
-            call.event,
-        )
-        self._connection.send(request, listener, names.MAX_RESPONSE_BYTES)
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (self._invoke_head, encode_fields(fields), len(call.event))
+        if len(call.event) <= TOGETHER_BYTES_MAX:
+            self._connection.send(head + call.event, listener, names.MAX_RESPONSE_BYTES)
+        else:
+            self._connection.send(head, listener, names.MAX_RESPONSE_BYTES, call.event)
 
     def abort(self, reason: str) -> None:
         """Cut an exchange that took too long; its listener is told."""

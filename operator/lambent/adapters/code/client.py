@@ -23,7 +23,7 @@ from .blobs import Blob, is_digest
 
 _READ_BYTES = 256 * 1024
 _ERROR_BYTES_MAX = 4096
-_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5, sock_read=30)
+_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=5, sock_read=30)
 """A lost code store must show within seconds, a large archive may take its time."""
 
 

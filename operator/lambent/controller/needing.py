@@ -1,0 +1,50 @@
+"""Who needs which code: what the collector asks before it deletes anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lambent.controller.store import Malformed, Store
+from lambent.controller.storing import CodeShelf
+from lambent.core.collecting import digests_of
+
+REMEMBERED_SECONDS = 5.0
+"""Asked before each of hundreds of deletions; what came to be needed since was put since, and what is young stays."""
+
+
+class CodeNeeds:
+    """The Functions' needs, as the store and the shelf know them."""
+
+    def __init__(
+        self,
+        store: Store,
+        shelf: CodeShelf,
+        is_judged: Callable[[str], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._is_judged = is_judged
+        self._clock = clock
+        self._referenced: frozenset[str] = frozenset()
+        self._asked: float | None = None
+
+    def referenced(self) -> frozenset[str]:
+        """By what Functions' statuses say, and by what was found for them since."""
+        now = self._clock()
+        if self._asked is None or now - self._asked >= REMEMBERED_SECONDS:
+            functions = (self._store.function(uid) for uid in self._store.uids())
+            told = digests_of(function.status for function in functions if function is not None)
+            self._referenced, self._asked = told | self._shelf.referenced(), now
+        return self._referenced
+
+    def busy(self) -> frozenset[str]:
+        """What is being stored now."""
+        return self._shelf.busy()
+
+    def complete(self) -> bool:
+        """Whether every Function was judged since this process began to lead."""
+        return all(
+            self._is_judged(uid) or isinstance(self._store.function(uid), Malformed) for uid in self._store.uids()
+        )
