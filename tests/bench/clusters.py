@@ -16,7 +16,7 @@ import yaml
 
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, observe
-from lambent.adapters.kube.resources import EVENTS, FUNCTIONS, NAMESPACES, Resource
+from lambent.adapters.kube.resources import EVENTS, FUNCTIONS, NAMESPACES, NETWORK_POLICIES, Resource
 from lambent.model.errors import Refused, Unavailable
 
 from . import places
@@ -104,7 +104,7 @@ class Cluster:
     async def versions(self) -> dict[str, str]:
         """Every object of the namespace that a controller might write, with its resourceVersion."""
         found = {}
-        for resource in (FUNCTIONS, EVENTS):
+        for resource in (FUNCTIONS, EVENTS, NETWORK_POLICIES):
             async for body in self._list(resource):
                 found[f"{resource.plural}/{body['metadata']['name']}"] = body["metadata"]["resourceVersion"]
         return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import backends, gateways
@@ -37,14 +37,19 @@ def measure_throughput(plan: Plan, cores: Cores) -> Measured:
 
 def measure_latency(plan: Plan, cores: Cores) -> Measured:
     """Raises DidNotStart, LoadFailed."""
+    return latency_at_half(plan, cores, lambda environments: ours(environments, cores), "P2")
+
+
+def latency_at_half(plan: Plan, cores: Cores, ours_with: Callable[[int], Start], what: str) -> Measured:
+    """A gateway with so many environments against the raw proxy, both at half of what the slower one reaches."""
     saturation = min(
-        run_block("ours", Side(ours(CLIENTS, cores), CLIENTS), _PROBE, cores).loaded.rate,
+        run_block("ours", Side(ours_with(CLIENTS), CLIENTS), _PROBE, cores).loaded.rate,
         run_block("theirs", Side(theirs(cores), CLIENTS), _PROBE, cores).loaded.rate,
     )
     stretch = dataclasses.replace(plan.latency.stretch, rate=saturation / 2)
-    sides: dict[Name, Side] = {"ours": Side(ours(SENDERS, cores), SENDERS), "theirs": Side(theirs(cores), SENDERS)}
+    sides: dict[Name, Side] = {"ours": Side(ours_with(SENDERS), SENDERS), "theirs": Side(theirs(cores), SENDERS)}
     comparison = Comparison.of(
-        "half", interleave(sides, dataclasses.replace(plan.latency, stretch=stretch), cores, "P2")
+        "half", interleave(sides, dataclasses.replace(plan.latency, stretch=stretch), cores, what)
     )
     figures = {**latency_ratios(comparison, plan.seed), "offered_per_s": round(saturation / 2)}
     return Measured(figures, comparison.n, [comparison])

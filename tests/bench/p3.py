@@ -25,7 +25,10 @@ def measure(plan: Plan, cores: Cores) -> Measured:
     }
     comparison = Comparison.of("authenticated16", interleave(sides, plan.latency, cores, "P3"))
     ratio = comparison.ratio(lambda block: block.loaded.rate, plan.seed)
-    return Measured({"rate_ratio": ratio, "errors": comparison.errors}, comparison.n, [comparison])
+    half = p1.latency_at_half(plan, cores, lambda environments: authenticated(environments, cores), "P3")
+    errors = comparison.errors + sum(each.errors for each in half.comparisons)
+    figures = {**half.figures, "rate_ratio": ratio, "errors": errors}
+    return Measured(figures, min(comparison.n, half.n), [comparison, *half.comparisons])
 
 
 def authenticated(environments: int, cores: Cores) -> Start:

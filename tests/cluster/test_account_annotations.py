@@ -111,13 +111,30 @@ NAMES = ("one", "two", "new", "old")
 
 
 @pytest.fixture(scope="module")
-def ground(cluster: Cluster):
+def unbound(cluster: Cluster):
+    """A release may have left its policy, which holds for the whole cluster: it stands aside for the test's own."""
+    kind, name = "validatingadmissionpolicybinding", "account-annotations.lambent.dev"
+    found = cluster.run_kubectl("get", kind, name, "--ignore-not-found", "-o", "json")
+    if not found:
+        yield
+        return
+    cluster.run_kubectl("delete", kind, name)
+    yield
+    binding = json.loads(found)
+    kept = {key: binding["metadata"][key] for key in ("name", "labels", "annotations") if key in binding["metadata"]}
+    cluster.run_kubectl("create", "-f", "-", stdin=json.dumps({**binding, "metadata": kept}))
+
+
+@pytest.fixture(scope="module")
+def ground(cluster: Cluster, unbound: None):
     mark = f"lambent-test-{secrets.token_hex(3)}"
     ground = Ground(cluster, mark)
+    old = json.dumps(namespace(f"{mark}-old", {ACCOUNT: "nonsense"}))
+    # the API server takes a moment to let go of an old policy
+    eventually(lambda: ground.kubectl("create", "-f", "-", stdin=old)[0] == 0)
     before = [
         namespace(f"{mark}-one", {}),
         namespace(f"{mark}-two", {ACCOUNT: "123456789012", CONCURRENCY: "10"}),
-        namespace(f"{mark}-old", {ACCOUNT: "nonsense"}),
     ]
     objects = [*rights(mark), *policy(cluster, mark)]
     text = "\n---\n".join(json.dumps(each) for each in [*before, *objects])

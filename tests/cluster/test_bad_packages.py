@@ -66,13 +66,13 @@ def test_an_archive_of_thousands_of_files_runs(driver):
     assert driver.invoke(name).json == 1
 
 
-def test_an_uploaded_function_is_read_only_for_others_than_its_user(driver):
-    """Modes come from the archive as far as they are sane; set-uid bits do not."""
+def test_uploaded_files_are_read_only_and_never_set_uid(driver):
+    """Modes come from the archive as far as they are sane: /var/task is not written to."""
     entry = zipfile.ZipInfo("tool")
     entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o6755) << 16
     source = ("app.py", "import os\ndef run(e, c): return oct(os.stat('tool').st_mode)\n")
     name = driver.function(handler="app.run", code={"zipFile": archive(source, (entry, "#!/bin/sh\n"))})
-    assert driver.invoke(name).json == "0o100755"
+    assert driver.invoke(name).json == "0o100555"
 
 
 NAMES = {"64 characters": "A" * 32 + "b_" * 16, "upper case and underscores": "Order_Handler-V2", "digits": "0123"}

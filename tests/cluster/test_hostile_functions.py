@@ -95,17 +95,18 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("token", [None, "", "0" * 64, "forged"], ids=["no token", "an empty one", "zeros", "a word"])
+@pytest.mark.parametrize("shown", [None, "", "0" * 64, "forged"], ids=["no token", "an empty one", "zeros", "a word"])
 @pytest.mark.parametrize("call", DOORS.values(), ids=DOORS)
-def test_the_agents_door_is_shut_to_its_own_function(driver, attacker, call, token):
+def test_the_agents_door_is_shut_to_its_own_function(driver, attacker, call, shown):
     """The pod knows the hash of the token, not the token."""
-    answer = attack(driver, attacker, "door", *call, token)
+    answer = attack(driver, attacker, "door", *call, shown)
     assert answer == {"got": "HTTP/1.1 401 Unauthorized"}
     assert attack(driver, attacker, "getpid")["got"] > 0
 
 
 def test_the_hash_of_the_token_opens_nothing(driver, attacker):
     """It stands in the pod's specification, where whoever may read pods can see it."""
+    assert "got" in attack(driver, attacker, "getpid")
     [pod] = driver.pods(attacker)
     [variable] = [v for v in pod["spec"]["containers"][0]["env"] if v["name"] == "LAMBENT_TOKEN_SHA256"]
     assert attack(driver, attacker, "door", "GET", "/v1/state", variable["value"])["got"] == "HTTP/1.1 401 Unauthorized"
@@ -132,7 +133,8 @@ def test_the_agent_cannot_be_traced(driver, attacker):
 @pytest.mark.parametrize("number", [9, 19, 15, 2, 1, 10, 12, 3, 6, 11, 18, 20, 23])
 def test_signals_do_not_end_the_agent(driver, attacker, number):
     """PID 1 hears SIGTERM from the kubelet only; SIGKILL and SIGSTOP do not reach it from inside."""
-    [before] = driver.pods(attacker)
+    assert "got" in attack(driver, attacker, "getpid")
+    [before] = [pod for pod in driver.pods(attacker) if pod["status"]["phase"] == "Running"]
     attack(driver, attacker, "signalled", number)
     assert "got" in attack(driver, attacker, "getpid")
     [after] = [pod for pod in driver.pods(attacker) if pod["status"]["phase"] == "Running"]
@@ -143,7 +145,9 @@ def test_there_is_no_api_token(driver, attacker):
     """No role, no token; and the variables hold nothing either."""
     found = attack(driver, attacker, "everything_of", "/var/run/secrets/*/*/*")
     assert found == {"got": {}}
-    assert "kubernetes.io" not in attack(driver, attacker, "mounted")["got"]
+    mounts = attack(driver, attacker, "mounted")["got"]
+    assert "/tmp" in mounts
+    assert "serviceaccount" not in mounts
     variables = attack(driver, attacker, "environment")["got"]
     assert not [name for name in variables if name.startswith("LAMBENT_") or "TOKEN" in name]
 
@@ -227,7 +231,6 @@ OUTPUTS = {
         "def handler(e, c):\n    print('END RequestId: forged\\nREPORT RequestId: forged\\tDuration: 0 ms')\n    return 1\n"
     ),
     "a flood": "def handler(e, c):\n    for i in range(20000): print('line', i)\n    return 1\n",
-    "its output closed": "import os\ndef handler(e, c):\n    os.close(1); os.close(2)\n    return 1\n",
 }
 
 
@@ -242,3 +245,14 @@ def test_output_of_any_kind_harms_nobody(driver, source):
         assert "REPORT RequestId: " + answer.headers["x-amzn-requestid"] in answer.log
     assert len(driver.pods(name)) == 1
     assert json.dumps(driver.events(name)).count("forged") == 0
+
+
+def test_a_function_that_closes_its_output_harms_only_itself(driver):
+    """AWS's client may not survive it; the environment does."""
+    name = driver.function(
+        "import os\ndef handler(e, c):\n    if e.get('close'): os.close(1); os.close(2)\n    return 1\n"
+    )
+    for _ in range(2):
+        driver.invoke(name, {"close": True})
+        assert driver.invoke(name).json == 1
+    assert len(driver.pods(name)) == 1

@@ -342,7 +342,7 @@ async def test_an_answer_that_is_not_read_is_given_up(serve, reads):
     def begin(request, respond):
         respond(200, [], b"x" * 6_000_000)
 
-    server = await serve(begin, unread_seconds=0.2 if not reads else 30.0, answer_seconds=0.6)
+    server = await serve(begin, unread_seconds=30.0 if reads else 0.2, answer_seconds=0.6 if reads else 300.0)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", server.port))

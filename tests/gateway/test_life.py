@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
+import pytest
 from tests.gateway.clusters import Cluster, function
 from tests.gateway.fake_agents import FakeAgent
 
@@ -132,3 +134,23 @@ async def test_pools_of_old_configurations_are_forgotten(house, hello):
     await asyncio.sleep(0.05)
     house.gateway.pools.sweep()
     assert len(house.gateway.pools.all()) == 1
+
+
+@pytest.mark.parametrize("event", [b"{}", b'"' + b"x" * 300_000 + b'"'], ids=["small", "large"])
+async def test_a_request_leaves_nothing_to_the_garbage_collector(house, hello, event):
+    """Six megabytes that wait for a collection are six megabytes more for every request until then."""
+    await house.agent(hello)
+    for _ in range(3):
+        assert (await house.invoke(event)).status == 200
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for _ in range(5):
+            await house.invoke(event)
+        gc.collect()
+        assert [type(each).__name__ for each in gc.garbage] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

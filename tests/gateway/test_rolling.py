@@ -16,7 +16,11 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from tests.agent.driving import TOKEN, Agent, zipped
-from tests.gateway.clusters import function
+from tests.gateway.clusters import Cluster, function
+from tests.gateway.fake_agents import FakeAgent
+
+from lambent.agent.protocol.owners import Owner
+from lambent.agent.protocol.states import State
 
 PATH = "/2015-03-31/functions/hello/invocations"
 SOURCE = """
@@ -160,3 +164,16 @@ async def test_an_idle_connection_is_closed_only_after_lingering(make_house):
         assert await idle[0].read() == b""
     for _, writer in (idle, asking, fresh):
         writer.close()
+
+
+async def test_a_successor_with_a_slower_clock_has_the_environments_before_it_is_ready(make_house):
+    """It speaks louder than what the agents heard, without waiting for a request to ask for it."""
+    cluster = Cluster()
+    hello = cluster.apply(function())
+    agent = await FakeAgent(state=State.IDLE, owner=Owner(10**15, "gateway-z")).start()
+    cluster.run(hello, "pod-1", agent.port)
+    house = await make_house(cluster)
+    house.agents.append(agent)
+    await until_ready(house)
+    assert house.gateway.epoch == 10**15 + 1
+    assert house.pool(hello).idle_count == 1

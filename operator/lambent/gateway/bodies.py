@@ -48,7 +48,7 @@ class Body:
     held: int = 0
     crowded: bool = False
     """There was no memory left for it."""
-    data: bytes | None = None
+    data: bytearray | None = None
     """None over the limit, and where nobody keeps it."""
 
     async def read(self, request: web.BaseRequest) -> None:
@@ -70,7 +70,7 @@ class Body:
             await self._collect(request)
 
     async def _collect(self, request: web.BaseRequest) -> None:
-        pieces: list[bytes] = []
+        data = bytearray()  # grows in place; pieces that are kept until a join would take the memory twice
         size = 0
         while True:
             async with asyncio.timeout(STALLED_SECONDS):
@@ -85,11 +85,11 @@ class Body:
             elif size > self.held:
                 self._hold(len(piece))
             if self.wanted and not self.crowded:
-                pieces.append(piece)
+                data += piece
             else:
-                pieces.clear()
+                data.clear()
         if self.wanted and not self.crowded:
-            self.data = b"".join(pieces)
+            self.data = data
 
     def _hold(self, size: int) -> None:
         if not self.wanted or self.crowded:

@@ -24,7 +24,7 @@ from .pools import Pool
 class Answer:
     """What the function said. `log_result` is base64, only when the caller asked for the log's tail."""
 
-    body: bytes
+    body: bytes | bytearray
     function_error: bool = False
     log_result: str | None = None
 
@@ -36,6 +36,10 @@ class NotStarted(Exception):
 Outcome = Answer | NotStarted | AgentUnavailable
 Settle = Callable[[Outcome], bool]
 """Called once; False when nobody wanted to know any more."""
+
+
+def _over() -> None:
+    """There is nobody left to tell."""
 
 
 class Invocation:
@@ -79,10 +83,10 @@ class Invocation:
 
     # --- Listener -----------------------------------------------------------------------------------------------
 
-    def answered(self, head: ResponseHead, body: bytes) -> None:
+    def answered(self, head: ResponseHead, body: bytes | bytearray) -> None:
         """The body is complete: without a log to wait for, the caller is answered now."""
         if head.status != 200:
-            self._refusal = Refusal.from_json(head.status, body)
+            self._refusal = Refusal.from_json(head.status, bytes(body))
             return
         answer = self._answer = Answer(body, names.FUNCTION_ERROR_KEY in head.headers)
         if not self._tail:
@@ -102,7 +106,7 @@ class Invocation:
             self._settle(answer)
         self._measure(answer, trailers)
         self._environments.release(self._environment)
-        self._finished()
+        self._finish()
 
     def lost(self, error: AgentUnavailable) -> None:
         """There will be no more: the environment is looked at again before anybody else gets it."""
@@ -113,7 +117,7 @@ class Invocation:
             self._settle(self._answer)  # when only the log's tail is lost
         elif not self._settle(error):  # the client is gone: nobody else will count it
             self._count(metrics.OUTCOME_SERVICE_ERROR)
-        self._finished()
+        self._finish()
 
     # --- what follows -------------------------------------------------------------------------------------------
 
@@ -121,7 +125,12 @@ class Invocation:
         self._environments.again(self._environment)
         self.not_started = True
         if not self._settle(NotStarted(self._refusal)):  # the client is gone: nobody will try elsewhere
-            self._finished()
+            self._finish()
+
+    def _finish(self) -> None:
+        """It is over, once. Who is told refers to us: let go, or event and answer wait for the garbage collector."""
+        finished, self._finished = self._finished, _over
+        finished()
 
     def _settle(self, outcome: Outcome) -> bool:
         """Tell whoever waits, once; False when nobody does."""

@@ -51,7 +51,7 @@ class Request:
     trace: str
     client_context: str | None
     tail: bool
-    event: bytes
+    event: bytes | bytearray
 
 
 Settled = Callable[[Answer | LambdaError], None]

@@ -102,7 +102,7 @@ class PublicDoor:
             log.exception("request %s failed", exchange.request_id)
             _refuse(ServiceFailed(_INTERNAL), exchange.request_id, exchange.respond)
 
-    async def _check(self, body: bytes) -> None:
+    async def _check(self, body: bytes | bytearray) -> None:
         clock = asyncio.get_running_loop().time
         async with self._checking:
             pause = clock() + _CHECKED_SECONDS

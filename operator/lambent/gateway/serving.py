@@ -20,11 +20,12 @@ from lambent.wire import lambda_api
 
 from .bodies import READ_BYTES_MAX, Body, Room
 
-Respond = Callable[[int, Fields, bytes], None]
+Content = bytes | bytearray
+Respond = Callable[[int, Fields, Content], None]
 """Status, headers, body; called once, perhaps before `Begin` returns."""
 Abandon = Callable[[], None]
 """The client went away."""
-Reply = tuple[int, Fields, bytes]
+Reply = tuple[int, Fields, Content]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Asked:
     """Path and query as they came, percent-encoded."""
     headers: Mapping[bytes, bytes]
     """By lower-case name."""
-    body: bytes | None
+    body: bytes | bytearray | None
     """None when it is over the limit."""
 
 
@@ -107,10 +108,10 @@ class HttpServer:
         finally:
             self._under_way -= 1
 
-    async def _answer(self, request: web.BaseRequest, body: bytes | None) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, body: Content | None) -> web.StreamResponse:
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-        def respond(status: int, fields: Fields, body: bytes) -> None:
+        def respond(status: int, fields: Fields, body: Content) -> None:
             if not answer.done():
                 answer.set_result((status, fields, body))
 
@@ -170,7 +171,7 @@ class HttpServer:
             self._room.give(body.held)
 
 
-def _asked(request: web.BaseRequest, body: bytes | None) -> Asked | None:
+def _asked(request: web.BaseRequest, body: Content | None) -> Asked | None:
     """None for a request that says twice what it may say once: a proxy before us may have believed the other."""
     raw = request.raw_headers
     headers = {name.lower(): value for name, value in raw}

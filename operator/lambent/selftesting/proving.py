@@ -125,6 +125,8 @@ class Proof:
         self.tell(f"It answered {body!r} after {time.monotonic() - began:.1f} s.")
 
     async def _post(self, headers: dict[str, str]) -> tuple[int, Any]:
+        # else a caller's own namespace is meant, and this one's is the release's
+        headers = {**headers, "X-Lambent-Namespace": self.settings.namespace}
         url = f"{self.settings.url}/2015-03-31/functions/{self.settings.function}/invocations"
         try:
             async with self.session.post(

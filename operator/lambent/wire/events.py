@@ -28,7 +28,7 @@ _CHECKER = json.JSONDecoder(
 )
 
 
-def check_event(body: bytes) -> bytes:
+def check_event(body: bytes | bytearray) -> bytes | bytearray:
     """The event as the function will get it: `{}` for nothing, else the same bytes, known to be JSON.
 
     Raises:
@@ -49,7 +49,7 @@ def check_event(body: bytes) -> bytes:
     return body
 
 
-def check_in_slices(body: bytes) -> Iterator[None]:
+def check_in_slices(body: bytes | bytearray) -> Iterator[None]:
     """Check a large event; every yield is a good moment to do something else. Raises as `check_event`."""
     if len(body) > limits.REQUEST_BYTES_MAX:
         raise too_large()
@@ -61,7 +61,7 @@ def check_in_slices(body: bytes) -> Iterator[None]:
         raise _not_json(str(error)) from None
 
 
-def _check_utf8(body: bytes) -> Iterator[None]:
+def _check_utf8(body: bytes | bytearray) -> Iterator[None]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     for place in range(0, len(body), json_texts.SLICE_BYTES):
         end = place + json_texts.SLICE_BYTES

@@ -63,7 +63,7 @@ class NotJson(ValueError):
 class _Walk:
     """One text on its way."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes | bytearray) -> None:
         self.text = text
         self.place = 0
         self.state = _VALUE
@@ -196,7 +196,7 @@ class _Walk:
             yield
 
 
-def check(text: bytes) -> Iterator[None]:
+def check(text: bytes | bytearray) -> Iterator[None]:
     """Check a text, known to be UTF-8; every yield is a good moment to do something else.
 
     Raises:

@@ -18,7 +18,7 @@ _NOTHING = memoryview(b"")
 class Listener(Protocol):
     """Whom an exchange belongs to. Either `ended` or `lost` is called, exactly once and last; neither may raise."""
 
-    def answered(self, head: ResponseHead, body: bytes) -> None:
+    def answered(self, head: ResponseHead, body: bytes | bytearray) -> None:
         """The body is complete; trailers may still be to come."""
 
     def ended(self, trailers: Headers) -> None:
@@ -50,7 +50,7 @@ class AgentConnection(asyncio.Protocol):
         self._decoder = ResponseDecoder()
         self._listener: Listener | None = None
         self._head: ResponseHead | None = None
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._size = 0
         self._limit = 0
         self._paused = False
@@ -62,7 +62,7 @@ class AgentConnection(asyncio.Protocol):
         """Whether a request can be sent now."""
         return self._transport is not None and not self._transport.is_closing() and self._listener is None
 
-    def send(self, request: bytes, listener: Listener, limit: int, rest: bytes = b"") -> None:
+    def send(self, request: bytes, listener: Listener, limit: int, rest: bytes | bytearray = b"") -> None:
         """Send one request, its end perhaps apart as `rest`; its answer's body may have at most `limit` bytes.
 
         Raises:
@@ -148,12 +148,22 @@ class AgentConnection(asyncio.Protocol):
         if self._size > self._limit:
             self.abort(AgentMisbehaved(f"the answer is over the limit of {self._limit} bytes"))
         else:
-            self._body.append(piece)
+            self._add(piece)
+
+    def _add(self, piece: bytes) -> None:
+        """One piece is the body; of several one is made that grows: a join at the end would take the memory twice."""
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytearray):
+            self._body += piece
+        else:
+            self._body = bytearray(self._body)
+            self._body += piece
 
     def _answered(self) -> None:
         listener, head, body = self._listener, self._head, self._body
         if listener is not None and head is not None:
-            listener.answered(head, body[0] if len(body) == 1 else b"".join(body))
+            listener.answered(head, body)
 
     def _ended(self, trailers: Headers) -> None:
         listener, head = self._listener, self._head
@@ -172,5 +182,5 @@ class AgentConnection(asyncio.Protocol):
             listener.lost(error)
 
     def _clear(self) -> None:
-        self._listener, self._head, self._body, self._size = None, None, [], 0
+        self._listener, self._head, self._body, self._size = None, None, b"", 0
         self._rest = _NOTHING

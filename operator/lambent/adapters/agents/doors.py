@@ -33,7 +33,7 @@ class Call:
     trace: str
     client_context: str | None
     tail: bool
-    event: bytes
+    event: bytes | bytearray
 
 
 class _Reply:
@@ -45,8 +45,8 @@ class _Reply:
         self.future = future
         self._answer = (500, b"")
 
-    def answered(self, head: ResponseHead, body: bytes) -> None:
-        self._answer = (head.status, body)
+    def answered(self, head: ResponseHead, body: bytes | bytearray) -> None:
+        self._answer = (head.status, bytes(body))
 
     def ended(self, trailers: Headers) -> None:  # noqa: ARG002 - short answers have none that matter
         if not self.future.done():

@@ -99,6 +99,8 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes came in; notes whether they leave a head incomplete."""
         super().data_received(data)
+        if not data:  # aiohttp's own way to go on with what it has
+            return
         if self._messages or self._waiter is None:  # a whole head, or a body
             self.head_since = 0.0
             return
