@@ -118,8 +118,8 @@ class Code(Fields):
             min_length=1,
             max_length=2048,
             pattern=r"^https?://[^\s#@]+$",
-            description="Address of a zip archive, http or https, fetched once by the controller; needs sha256. Neither "
-            "it nor a redirect may lead to an address inside the cluster, unless the installation allows that address.",
+            description="Address of a zip archive, http or https, fetched once by the controller; needs sha256. "
+            "Neither it nor a redirect may lead to an address inside the cluster, unless the installation allows it.",
         ),
     ] = None
     sha256: Annotated[
@@ -149,8 +149,8 @@ class Code(Fields):
         Field(
             min_length=1,
             max_length=1024,
-            description="Version of the archive, in a versioned bucket. Without it the newest at the time of the change "
-            "is taken; a later upload does not change the function, as in Lambda.",
+            description="Version of the archive, in a versioned bucket. Without it the newest at the time of the "
+            "change is taken; a later upload does not change the function, as in Lambda.",
         ),
     ] = None
     s3_endpoint: Annotated[
@@ -159,8 +159,8 @@ class Code(Fields):
             min_length=1,
             max_length=2048,
             pattern=r"^https?://[^\s#@?]+$",
-            description="Endpoint of the store. Default: the installation's (chart value codeSources.s3.endpoint), else "
-            "AWS. Addresses inside the cluster only where the installation allows them.",
+            description="Endpoint of the store. Default: the installation's (chart value codeSources.s3.endpoint), "
+            "else AWS. Addresses inside the cluster only where the installation allows them.",
         ),
     ] = None
     s3_credentials_secret_ref: Annotated[
@@ -180,8 +180,8 @@ class Code(Fields):
             min_length=1,
             max_length=1024,
             pattern=r"^[a-zA-Z0-9][a-zA-Z0-9./:_@-]*$",
-            description="A container image, with packageType Image: registry/repository:tag or @sha256:digest. A tag is "
-            "resolved to its digest when the function is created or its specification changes, as in Lambda.",
+            description="A container image, with packageType Image: registry/repository:tag or @sha256:digest. A tag "
+            "is resolved to its digest when the function is created or its specification changes, as in Lambda.",
         ),
     ] = None
 
