@@ -187,9 +187,9 @@ def _invoke_agent(host: str, token: str) -> None:
 async def _cleared(client: KubeClient) -> None:
     """No environment, and none that is still going: nobody's cold start pays for another's end."""
     path = PODS.collection(NAMESPACE)
-    await client.request("DELETE", path, query={"gracePeriodSeconds": 1})
     while (await client.request("GET", path))["items"]:
-        await asyncio.sleep(0.2)
+        await client.request("DELETE", path, query={"gracePeriodSeconds": 1})
+        await asyncio.sleep(0.3)
     await asyncio.sleep(1.0)
 
 
