@@ -189,7 +189,9 @@ def _loops():
     import gc
 
     here = asyncio.get_running_loop()
-    threads = [one for one in gc.get_objects() if isinstance(one, watching_module._KopfThread) and not one._stopped]
+    # by type: isinstance() asks weak proxies, whose objects may be gone
+    kind = watching_module._KopfThread
+    threads = [one for one in gc.get_objects() if type(one) is kind and not one._stopped]
     return [one._loop for one in threads if one._loop is not None and one._loop is not here and one._loop.is_running()]
 
 

@@ -46,7 +46,7 @@ def fetch(code: Code) -> IO[bytes]:
     else:
         assert code.url is not None
         archive = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  the caller closes it
-        digest, size = _download(code.url, archive, time.monotonic() + _SECONDS)
+        digest, size = _download(code.url, archive, min(code.size, MAX_ZIPPED_BYTES))
     if size > MAX_ZIPPED_BYTES:
         raise BadArchive(f"the zip is larger than {MAX_ZIPPED_BYTES} bytes")
     if digest != code.sha256 or size != code.size:
@@ -55,7 +55,7 @@ def fetch(code: Code) -> IO[bytes]:
     return archive
 
 
-def _download(url: str, archive: IO[bytes], deadline: float) -> tuple[str, int]:
+def _download(url: str, archive: IO[bytes], limit: int) -> tuple[str, int]:
     form = _URL.fullmatch(url)
     if form is None:
         raise CodeUnavailable("the code's address is not an http:// URL")
@@ -64,13 +64,14 @@ def _download(url: str, archive: IO[bytes], deadline: float) -> tuple[str, int]:
     try:
         with socket.create_connection((host, port), timeout=_SECONDS) as connection:
             connection.sendall(encode_request(b"GET", target, fields))
-            return _receive(connection, archive, deadline)
+            return _receive(connection, archive, limit)
     except (OSError, ProtocolError, OverflowError) as error:
         raise CodeUnavailable(f"the code store does not deliver: {error}") from error
 
 
-def _receive(connection: socket.socket, archive: IO[bytes], deadline: float) -> tuple[str, int]:
+def _receive(connection: socket.socket, archive: IO[bytes], limit: int) -> tuple[str, int]:
     decoder, digest, size = ResponseDecoder(), hashlib.sha256(), 0
+    deadline = time.monotonic() + _SECONDS
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -85,8 +86,8 @@ def _receive(connection: socket.socket, archive: IO[bytes], deadline: float) -> 
                     raise CodeUnavailable(f"the code store answered {event.status}")
             elif isinstance(event, bytes):
                 size += len(event)
-                if size > MAX_ZIPPED_BYTES:
-                    raise BadArchive(f"the zip is larger than {MAX_ZIPPED_BYTES} bytes")
+                if size > limit:  # not the one that was promised, however much more comes
+                    raise BadArchive(f"the zip is larger than {limit} bytes")
                 digest.update(event)
                 archive.write(event)
             elif isinstance(event, MessageEnd):
