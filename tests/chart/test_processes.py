@@ -14,7 +14,8 @@ PROCESSES = ("controller", "gateway", "codestore")
 SOURCE = Path(__file__).resolve().parents[2] / "operator" / "lambent"
 MAY_STAY_UNSET = {
     "controller": {"LAMBENT_WORKERS", "LAMBENT_GATEWAY_LABELS"},
-    "gateway": {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT", "LAMBENT_HOST", "LAMBENT_LINGER_SECONDS"},
+    "gateway": {"LAMBENT_PUBLIC_PORT", "LAMBENT_INTERNAL_PORT", "LAMBENT_HOST", "LAMBENT_LINGER_SECONDS"}
+    | {"LAMBENT_BODIES_BYTES"},
     "codestore": {"LAMBENT_CODESTORE_SCRUB_BYTES_PER_SECOND"},
     "departure": set(),
     "selftest": {"LAMBENT_SELFTEST_SECONDS"},
