@@ -49,18 +49,23 @@ class CodeStore:
     log: list[dict[str, object]]
     reading: asyncio.Task[None]
 
+    async def ended(self) -> int:
+        """Its exit code, when everything it logged was read."""
+        code = await self.process.wait()
+        await self.reading
+        return code
+
     async def kill(self) -> None:
         if self.process.returncode is None:
             self.process.kill()
-        await self.process.wait()
-        await self.reading
+        await self.ended()
 
     def said(self, message: str) -> bool:
         return any(line["message"] == message for line in self.log)
 
 
-async def start(folder: Path, environment: dict[str, str], shell: str = "") -> CodeStore:
-    """Start one; `shell` runs before it, in the same process."""
+async def spawn(folder: Path, environment: dict[str, str], shell: str = "") -> asyncio.subprocess.Process:
+    """The process alone; `shell` runs before it, in the same process."""
     (folder / "url-key").write_bytes(KEY)
     environment = {
         "PATH": os.environ["PATH"],
@@ -71,7 +76,12 @@ async def start(folder: Path, environment: dict[str, str], shell: str = "") -> C
         **environment,
     }
     command = ("sh", "-ec", f'{shell}\nexec "$0" -m lambent codestore', sys.executable)
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    return await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+
+
+async def start(folder: Path, environment: dict[str, str], shell: str = "") -> CodeStore:
+    """Start one and wait until it serves."""
+    process = await spawn(folder, environment, shell)
     assert process.stderr is not None
     log: list[dict[str, object]] = []
     async for line in process.stderr:

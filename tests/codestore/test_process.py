@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import random
 import signal
-import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,41 +15,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-import lambent
 from lambent.adapters.code.client import CodeStoreClient
 from lambent.model.errors import Unavailable
-from lambent.wire.signed_urls import blob_path, sign_path
 
+from . import processes
 from .conftest import digest_of, eventually
-
-KEY = b"the key of this test's code store"
-
-
-def signed(method: str, content: bytes) -> str:
-    return sign_path(KEY, method, blob_path(digest_of(content)), int(time.time()) + 600)
-
-
-def free_port() -> int:
-    """A port that nobody has right now: port 0 would be another one per address family."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
-@dataclass
-class Running:
-    """A code store process and its two ports."""
-
-    process: asyncio.subprocess.Process
-    url: str
-    metrics_url: str
-    log: list[dict[str, object]]
-    reading: asyncio.Task[None]
-
-    async def ended(self) -> int:
-        code = await self.process.wait()
-        await self.reading
-        return code
+from .processes import KEY, PYTHONPATH, CodeStore, signed
 
 
 @dataclass
@@ -60,49 +28,19 @@ class Starter:
     """Starts processes on one volume."""
 
     folder: Path
-    running: list[Running] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        (self.folder / "url-key").write_bytes(KEY)
+    running: list[CodeStore] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
         return self.folder / "blobs"
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(Path(lambent.__path__[0]).parent),
-            "LAMBENT_CODESTORE_DIR": str(self.root),
-            "LAMBENT_CODESTORE_PORT": str(free_port()),
-            "LAMBENT_METRICS_PORT": str(free_port()),
-            "LAMBENT_KEYS_DIR": str(self.folder),
-        }
+    async def spawn(self, changed: dict[str, str]) -> asyncio.subprocess.Process:
+        return await processes.spawn(self.folder, {"LAMBENT_CODESTORE_DIR": str(self.root), **changed})
 
-    async def spawn(self, environment: dict[str, str]) -> asyncio.subprocess.Process:
-        command = (sys.executable, "-m", "lambent", "codestore")
-        return await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
-
-    async def start(self) -> Running:
-        process = await self.spawn(self.environment)
-        assert process.stderr is not None
-        log: list[dict[str, object]] = []
-        async for line in process.stderr:
-            log.append(json.loads(line))
-            if log[-1]["message"] == "serving":
-                break
-        else:
-            raise AssertionError(log)
-
-        async def read_on(stderr: asyncio.StreamReader) -> None:
-            async for line in stderr:
-                log.append(json.loads(line))
-
-        reading = asyncio.create_task(read_on(process.stderr))
-        urls = [f"http://127.0.0.1:{log[-1][port]}" for port in ("port", "metricsPort")]
-        self.running.append(Running(process, *urls, log, reading))
-        return self.running[-1]
+    async def start(self, shell: str = "") -> CodeStore:
+        started = await processes.start(self.folder, {"LAMBENT_CODESTORE_DIR": str(self.root)}, shell)
+        self.running.append(started)
+        return started
 
     def growing(self) -> list[Path]:
         return [path for path in (self.root / "incoming").iterdir() if not path.name.startswith("probe.")]
@@ -119,9 +57,7 @@ async def starter(tmp_path: Path) -> AsyncIterator[Starter]:
     made = Starter(tmp_path)
     yield made
     for running in made.running:
-        if running.process.returncode is None:
-            running.process.kill()
-        await running.ended()
+        await running.kill()
 
 
 @pytest.fixture
@@ -199,7 +135,7 @@ async def test_terminated_it_finishes_what_it_has_begun(starter: Starter) -> Non
 async def test_what_it_cannot_start_with_it_names(
     starter: Starter, changed: dict[str, str], code: int, said: str
 ) -> None:
-    process = await starter.spawn(starter.environment | changed)
+    process = await starter.spawn(changed)
     _, stderr = await process.communicate()
     assert process.returncode == code
     assert said in stderr.decode()
@@ -210,14 +146,8 @@ async def test_a_volume_that_is_full_answers_507_and_keeps_serving(
     starter: Starter, session: aiohttp.ClientSession
 ) -> None:
     """A limit on file sizes is the full disk that needs no root: the kernel refuses in the middle of a blob."""
-    shell = 'ulimit -f 500 && exec "$0" -m lambent codestore'  # 512-byte or 1 KiB blocks, as the shell counts
-
-    async def spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
-        command = ("sh", "-c", shell, sys.executable)
-        return await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
-
-    starter.spawn = spawn  # type: ignore[method-assign]
-    client = CodeStoreClient((await starter.start()).url, session)
+    shell = "ulimit -f 500"  # 512-byte or 1 KiB blocks, as the shell counts
+    client = CodeStoreClient((await starter.start(shell)).url, session)
     small, large = random.Random(1).randbytes(100_000), random.Random(2).randbytes(2_000_000)
     await client.put(signed("PUT", small), small)
     with pytest.raises(Unavailable, match="full: no room on the volume"):
@@ -298,7 +228,7 @@ async def test_a_directory_whose_writer_is_killed_again_and_again_stays_right(tm
     for turn in range(10):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", KILLED_WRITER, str(root), str(turn)),
-            env={"PYTHONPATH": str(Path(lambent.__path__[0]).parent)},
+            env={"PYTHONPATH": PYTHONPATH},
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None

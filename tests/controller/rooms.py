@@ -79,7 +79,6 @@ class Room:
         self.clock = Clock()
         self.nudged = []
         self.restart()
-        self.codestore = self.shelf._codestore
 
     def restart(self):
         """A new controller over the same cluster, code store and gateway."""

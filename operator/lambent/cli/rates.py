@@ -26,7 +26,7 @@ FunctionKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Counts:
-    """One function's counters at one gateway."""
+    """A function's figures: counters at one gateway, or (Activity) what they tell of all."""
 
     running: float = 0.0
     invocations: float = 0.0
@@ -46,15 +46,8 @@ class Look:
 
 
 @dataclass(slots=True)
-class Activity:
+class Activity(Counts):
     """What a function does; rates are per second."""
-
-    running: float = 0.0
-    invocations: float = 0.0
-    errors: float = 0.0
-    throttles: float = 0.0
-    cold_starts: float = 0.0
-    durations: dict[float, float] = field(default_factory=dict)
 
     @property
     def error_share(self) -> float | None:

@@ -34,13 +34,11 @@ from lambent.core.plan import (
 )
 from lambent.core.readiness import Problem, StoredCode
 from lambent.core.references import Versions
-from lambent.model.conditions import Reason
 from lambent.model.errors import LambentError, Unavailable
 from lambent.model.functions import FunctionObject
 
 log = logging.getLogger(__name__)
 
-_RETRIED = (Reason.CODE_STORE_UNAVAILABLE, Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
 RETIRE_AGAIN_SECONDS = 5.0
 TOLD_AT_ONCE = 4
 """Events: a crowd of them leaves the API server to statuses and pods."""
@@ -108,7 +106,7 @@ class Reconciler:
         if isinstance(seen.code, StoredCode):
             starting = any(isinstance(action, CreatePods) for action in decided.actions)
             waits.append(self._look_after_code(function, starting=starting))
-        if isinstance(seen.code, Problem) and seen.code.reason in _RETRIED:
+        if isinstance(seen.code, Problem) and seen.code.reason in readiness.TRIED_AGAIN:
             raise Unavailable(seen.code.message)  # said in the status; the queue tries again
         return min((wait for wait in waits if wait is not None), default=None)
 

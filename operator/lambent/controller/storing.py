@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from lambent.controller.obtaining import Obtainer
 from lambent.controller.suppliers import CodeStore, Suppliers
 from lambent.core import references, sources
-from lambent.core.readiness import Obtained, Problem, StoredCode
+from lambent.core.readiness import TRIED_AGAIN, Obtained, Problem, StoredCode
 from lambent.core.references import Versions
 from lambent.model.conditions import Reason
 from lambent.model.errors import Unavailable
@@ -33,9 +33,8 @@ PATIENCE_SECONDS = 1.0
 """How long a reconciliation waits for a source before it goes on without."""
 
 FETCHING = Problem(Reason.PROGRESSING, "the deployment package is being fetched")
-_TRIED_AGAIN = (Reason.CODE_STORE_UNAVAILABLE, Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
 _NOT_OURS = (Reason.CODE_UNAVAILABLE, Reason.IMAGE_UNAVAILABLE)
-"""Of those, what somebody else's server is asked for: not as often as our own store."""
+"""Of what is tried again, what somebody else's server is asked for: not as often as our own store."""
 
 
 @dataclass(slots=True)
@@ -85,7 +84,6 @@ class CodeShelf:
         nudge: Callable[[str], None] | None = None,
     ) -> None:
         self._obtainer = Obtainer(codestore, url_key, suppliers)
-        self._codestore = codestore
         self._clock = clock
         self._nudge = nudge
         self._entries: dict[str, _Entry] = {}
@@ -219,7 +217,7 @@ class CodeShelf:
 
     def _remember(self, function: FunctionObject, flight: _Flight, outcome: Obtained | Problem) -> None:
         failing = self._failing.pop(function.uid, None)
-        if not isinstance(outcome, Problem) or outcome.reason not in _TRIED_AGAIN:
+        if not isinstance(outcome, Problem) or outcome.reason not in TRIED_AGAIN:
             self._entries[function.uid] = _Entry(
                 function.generation, flight.held, flight.source, outcome, self._clock()
             )

@@ -26,12 +26,13 @@ _IMAGE_REASONS = frozenset(
 )
 _REFERENCE_REASONS = frozenset({"CreateContainerConfigError"})
 """A Secret or ConfigMap, or a key of one, that is not there."""
-_RETRIED = {
+TRIED_AGAIN = {
     Reason.CODE_STORE_UNAVAILABLE: "storing the deployment package",
     Reason.CODE_UNAVAILABLE: "fetching the deployment package",
-    Reason.PROGRESSING: "fetching the deployment package",
     Reason.IMAGE_UNAVAILABLE: "asking the registry for the image",
 }
+"""What keeps code from being had for now, and what is tried again."""
+_AT_WORK = {**TRIED_AGAIN, Reason.PROGRESSING: "fetching the deployment package"}
 _BOUNDED = re.compile(
     "exceeded quota|must specify (limits|requests)|"
     r"(maximum|minimum) \S+ usage per (Container|Pod)|max limit to request ratio per (Container|Pod)"
@@ -219,9 +220,9 @@ def _unsampled(new: FunctionStatus, old: FunctionStatus) -> FunctionStatus:
 
 def _conditions(findings: Findings) -> list[Condition]:
     conditions = [_ready(findings)]
-    if conditions[0].reason in _RETRIED:
+    if conditions[0].reason in _AT_WORK:
         conditions.append(
-            Condition(ConditionType.RECONCILING, True, Reason.PROGRESSING, _RETRIED[conditions[0].reason])
+            Condition(ConditionType.RECONCILING, True, Reason.PROGRESSING, _AT_WORK[conditions[0].reason])
         )
     if findings.stalled is not None:
         conditions.append(Condition(ConditionType.STALLED, True, findings.stalled.reason, findings.stalled.message))

@@ -72,14 +72,9 @@ def identity(spec: FunctionSpec, versions: Versions, generation: int = 0) -> str
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 
-def is_known(status: FunctionStatus, source: str) -> bool:
-    """Whether the status tells the code of this source."""
-    return status.code_source == source and bool(status.code_sha256)
-
-
 def known(status: FunctionStatus, source: str) -> Obtained | None:
     """The code of this source, as the status tells it; None when it does not."""
-    if not is_known(status, source) or not status.code_sha256:
+    if status.code_source != source or not status.code_sha256:
         return None
     size = status.code_size or 0
     if status.image is not None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
-from lambent.core.access import TOKEN_BYTES_MAX, Decision, Standing, standing, stated_end
+from lambent.core.access import TOKEN_BYTES_MAX, Decision, stated_end
 from lambent.model.errors import Unavailable
 from lambent.model.identities import Identity
 
@@ -30,15 +30,7 @@ class Tokens:
 
     def at_once(self, token: bytes, digest: bytes) -> Known | None:
         """What is known of a token and counts now; None when the API server has to be asked."""
-        kept = self._reviews.look(digest)
-        if kept is None:
-            return None
-        match standing(kept, self._clock()):
-            case Standing.ASK:
-                return None
-            case Standing.RENEW:
-                self._reviews.renew(digest, lambda: self._ask(token))
-        return kept
+        return self._reviews.at_once(digest, lambda: self._ask(token))
 
     async def decide(self, token: bytes, digest: bytes) -> Known:
         """Whose token it is.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lambent.adapters.telemetry import metrics
-from lambent.core.access import Decision, Standing, standing
+from lambent.core.access import Decision
 from lambent.core.routing import UNKNOWN_ACCOUNT, RoutingTable
 from lambent.model.arns import FunctionReference, function_arn
 from lambent.model.errors import (
@@ -105,16 +105,8 @@ class KubernetesGate:
             return None
         identity = self._identity(known)
         place = self._place(identity, headers, reference)
-        key = (digest, place.namespace, place.name)
-        kept = self._reviews.look(key)
-        if kept is None:
-            return None
-        match standing(kept, self._clock()):
-            case Standing.ASK:
-                return None
-            case Standing.RENEW:
-                self._reviews.renew(key, lambda: self._ask(identity, place))
-        return self._passed(kept, identity, place)
+        kept = self._reviews.at_once((digest, place.namespace, place.name), lambda: self._ask(identity, place))
+        return None if kept is None else self._passed(kept, identity, place)
 
     async def ask(self, headers: Headers, reference: FunctionReference) -> str:
         """See Gate."""

@@ -48,9 +48,17 @@ class Reviews(Generic[K, V]):
         self._waiting = 0
         self._spoken = -_SPOKEN_SECONDS
 
-    def look(self, key: K) -> Decision[V] | None:
-        """What is kept, of whatever age."""
-        return self._granted.get(key) or self._denied.get(key)
+    def at_once(self, key: K, ask: Callable[[], Awaitable[Decision[V]]]) -> Decision[V] | None:
+        """What is kept and counts now, perhaps renewed beside; None when the API server has to be asked."""
+        kept = self._granted.get(key) or self._denied.get(key)
+        if kept is None:
+            return None
+        match standing(kept, self._clock()):
+            case Standing.ASK:
+                return None
+            case Standing.RENEW:
+                self._renew(key, ask)
+        return kept
 
     async def decide(self, key: K, ask: Callable[[], Awaitable[Decision[V]]]) -> Decision[V]:
         """The decision on a key: as kept, else as the API server answers now.
@@ -58,18 +66,13 @@ class Reviews(Generic[K, V]):
         Raises:
             Unavailable: it does not answer, or too many wait already.
         """
-        kept = self.look(key)
+        kept = self.at_once(key, ask)
         if kept is not None:
-            match standing(kept, self._clock()):
-                case Standing.USE:
-                    return kept
-                case Standing.RENEW:
-                    self.renew(key, ask)
-                    return kept
+            return kept
         # one caller who hangs up is not the end of the others' answer
         return await asyncio.shield(self._task(key, ask))
 
-    def renew(self, key: K, ask: Callable[[], Awaitable[Decision[V]]]) -> None:
+    def _renew(self, key: K, ask: Callable[[], Awaitable[Decision[V]]]) -> None:
         """Ask beside what goes on with the kept decision."""
         if key not in self._asking:
             self._task(key, ask).add_done_callback(_looked_at)
