@@ -12,18 +12,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from . import limits
+from .codes import Code, ConfigMapCode, SecretReference
+from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
 from .fields import Fields, KubernetesName
-from .function_specs import (
-    Code,
-    ConfigMapCode,
-    Environment,
-    EphemeralStorage,
-    FunctionSpec,
-    ImageConfig,
-    KeyReference,
-    SecretReference,
-    VariableSource,
-)
+from .function_specs import Environment, FunctionSpec, ImageConfig, KeyReference, VariableSource
 from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
 from .placements import Placement, Toleration, TopologySpread
 from .schemas import Column, KindFacts, Rule
@@ -35,6 +27,7 @@ __all__ = [
     "Environment",
     "EphemeralStorage",
     "Fields",
+    "FileSystemConfig",
     "Function",
     "FunctionObject",
     "FunctionSpec",
@@ -43,10 +36,12 @@ __all__ = [
     "ImageStatus",
     "KeyReference",
     "KubernetesName",
+    "LoggingConfig",
     "Placement",
     "SecretReference",
     "Toleration",
     "TopologySpread",
+    "TracingConfig",
     "VariableSource",
 ]
 

@@ -17,6 +17,8 @@ MEMORY_MB_PER_VCPU = 1769
 """Lambda's documented proportion: one vCPU at 1,769 MB, linear."""
 VCPUS_MAX = 6
 
+LAYERS_MAX = 5
+
 ZIP_BYTES_MAX = 50 * MIB
 UNZIPPED_BYTES_MAX = 250 * MIB
 FETCHED_BYTES_MAX = UNZIPPED_BYTES_MAX
