@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from .hardening import prefer_as_oom_victim
 
-_IGNORED_HERE: Final = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python; a function expects the default
+# Python ignores two, whoever started us perhaps more (nohup: SIGHUP); a function expects the default of all.
+_ORDINARY: Final = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _PATIENCE: Final = 5.0  # after SIGKILL only the kernel can delay the end of a process
 
 
@@ -56,7 +57,7 @@ class Processes:
                 file_actions=_redirections(output, kept),
                 setsid=True,
                 setsigmask=(),  # what `endings` blocks here must not be blocked there
-                setsigdef=_IGNORED_HERE,
+                setsigdef=_ORDINARY,
             )
         finally:
             os.chdir("/")
