@@ -12,13 +12,13 @@ from typing import Any, Final
 from .environment import log_stream_name, standing_variables
 from .faults import Fault, bad_code, exited, reported_init_error, timed_out
 from .invocations import Invocation
+from .journal import Journal
 from .lifecycle import Lifecycle
-from .logs import Output, Tail
+from .logs import Tail
 from .memory import Meter
 from .protocol.claims import Claim, ClaimAnswer
 from .protocol.names import MAX_LOG_TAIL_BYTES, STATE
 from .protocol.states import State
-from .reports import end_line, fault_line, init_report_line, init_start_line, start_line
 from .runtime_api import RuntimeApi
 from .runtime_posts import Post
 from .settings import Settings
@@ -32,14 +32,14 @@ _LAST_WORDS: Final = 0.25  # seconds for what an ended runtime has posted to be 
 class Host:
     """One environment. `ended` is called when there is nothing left to do but exit."""
 
-    def __init__(self, settings: Settings, output: Output, meter: Meter) -> None:
+    def __init__(self, settings: Settings, journal: Journal, meter: Meter) -> None:
         self.lifecycle = Lifecycle()
         self.api = RuntimeApi(self)
         self.processes = Processes(self._exited)
         self.claim: Claim | None = None
         self.ended = asyncio.Event()
         self._settings = settings
-        self._output = output
+        self._journal = journal
         self._meter = meter
         self._starter: Starter | None = None
         self._runtime: Runtime | None = None
@@ -51,7 +51,6 @@ class Host:
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._tail: Tail | None = None
         self._code_fault: Fault | None = None
         self._log_stream = ""
         self._number = 0
@@ -62,29 +61,32 @@ class Host:
 
     def open(self, runtime_port: int) -> None:
         """The Runtime API listens: a runtime that can wait for its claim is started now."""
-        self._starter = Starter(self._settings, self.processes, standing_variables(self._settings, runtime_port))
+        standing = standing_variables(self._settings, runtime_port)
+        self._starter = Starter(self._settings, self.processes, standing, self._journal)
         if self._starter.waits:
             try:
-                self._adopt(self._starter.prestart(self._written))
+                self._adopt(self._starter.prestart())
             except StartFailure as failure:
-                self._log(f"lambent: {failure.fault.message}\n".encode())
+                self._journal.note(failure.fault.message)
 
     def claim_once(self, claim: Claim) -> "asyncio.Task[ClaimAnswer]":
         """The one claim of this life; the same claimId again gets the same answer. Raises Refusal."""
         if self.lifecycle.claim(claim.claimId, claim.revision):
             self.claim = claim
             self._log_stream = log_stream_name(claim.version)
+            self._journal.claimed(claim, self._log_stream)
             self._answer = self._spawn(self._become(claim))
         assert self._answer is not None
         return self._answer
 
     async def _become(self, claim: Claim) -> ClaimAnswer:
-        self._tail = tail = Tail(MAX_LOG_TAIL_BYTES)
+        tail = Tail(MAX_LOG_TAIL_BYTES)
+        self._journal.follow(tail)
         self._code_fault = fault = await self._prepare_code(claim)
         took = 0.0
         if fault is None:
             fault, took = await self._initialise(claim, "init", claim.initTimeoutMs)
-        self._tail = None
+        self._journal.follow(None)
         if fault is None:
             self._init_ms = took
             self.lifecycle.initialised()
@@ -111,14 +113,14 @@ class Host:
             fault = bad_code("Sandbox.Failure", f"the code could not be unpacked: {error.strerror}")
         else:
             return None
-        self._log(fault_line(fault, claim.claimId, time.time()))
+        self._journal.fault(fault, claim.claimId)
         return fault
 
     async def _initialise(self, claim: Claim, phase: str, timeout_ms: float | None) -> tuple[Fault | None, float]:
         """Brings up a runtime until it asks for its first event: (None or what went wrong, milliseconds)."""
         if self._resetting is not None:
             await self._resetting
-        self._log(init_start_line(claim.runtime))
+        self._journal.init_start(phase)
         self._init = init = asyncio.get_running_loop().create_future()
         begun = time.monotonic()
         fault: Fault | None
@@ -133,10 +135,10 @@ class Host:
         took = (time.monotonic() - begun) * 1000
         self._init = None
         self._drain_output()
-        if fault is not None:
-            if phase == "init" and fault.status == "error":
-                self._log(fault_line(fault, claim.claimId, time.time()))
-            self._log(init_report_line(took, phase, fault))
+        self._journal.init_runtime_done(phase, fault, took)
+        if fault is not None and phase == "init" and fault.status == "error":
+            self._journal.fault(fault, claim.claimId)
+        self._journal.init_report(phase, fault, took)
         return fault, took
 
     def _start(self, claim: Claim) -> None:
@@ -146,7 +148,7 @@ class Host:
         if runtime is not None and runtime.claim_fd >= 0:
             starter.hand_over(runtime, claim, self._log_stream)
         else:
-            self._adopt(starter.start(claim, self._log_stream, self._written))
+            self._adopt(starter.start(claim, self._log_stream))
 
     def _adopt(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -160,15 +162,11 @@ class Host:
         warm = self.lifecycle.invoke(invocation.request_id)
         self._invocation = invocation
         self._quiet.clear()
-        self._tail = invocation.tail
         invocation.started = asyncio.get_running_loop().time()
         claim = self.claim
         assert claim is not None
         self._timer = asyncio.get_running_loop().call_later(invocation.timeout_ms / 1000, self._timed_out, invocation)
-        start = start_line(invocation.request_id, claim.version)
-        self._output.defer(start)
-        if self._tail is not None:
-            self._tail.add(start)
+        self._journal.invoke_start(invocation)
         if warm:
             invocation.init_ms, self._init_ms = self._init_ms, None
             invocation.init_counts = claim.initType == "on-demand"
@@ -209,6 +207,8 @@ class Host:
         if invocation is not None and not invocation.responded:
             invocation.responded = True
             invocation.exchange.respond(post.body, is_error=post.is_error)
+            invocation.responded_at = asyncio.get_running_loop().time()
+            invocation.produced_bytes, invocation.error_type = len(post.body), post.error_type
 
     def runtime_failed_init(self, post: Post) -> None:
         """The runtime has posted /init/error."""
@@ -229,8 +229,9 @@ class Host:
         assert self._timer is not None
         self._timer.cancel()
         report = invocation.report(claim.memoryMb, self._meter.max_used_mb(), now)
-        self._log(end_line(invocation.request_id) + report.line())
-        self._tail = self._invocation = None
+        self._journal.runtime_done(invocation, now)
+        self._journal.report(invocation, report)
+        self._invocation = None
         if invocation.fault is None:
             self.lifecycle.finished()
         else:
@@ -259,7 +260,7 @@ class Host:
             # A response that was posted in time stands (Lambda only marks the environment for reset).
             invocation.responded = True
             invocation.exchange.respond(fault.payload(invocation.request_id), is_error=True)
-        self._log(fault_line(fault, invocation.request_id, time.time()))
+        self._journal.fault(fault, invocation.request_id)
         self._conclude(invocation, ended)
 
     def _exited(self, pid: int, code: int) -> None:
@@ -308,7 +309,7 @@ class Host:
         try:
             await self.processes.end_all()
         except TimeoutError:
-            self._log(b"lambent: processes survive SIGKILL, ending this environment\n")
+            self._journal.note("processes survive SIGKILL, ending this environment")
             self.ended.set()
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
@@ -325,19 +326,7 @@ class Host:
         self.lifecycle.draining = True
         await self._quiet.wait()
         await self._reset()
-        self._output.flush()
-
-    # Logs
-
-    def _written(self, data: bytes) -> None:
-        """The function wrote whole lines."""
-        self._log(data)
-
-    def _log(self, data: bytes) -> None:
-        if data:
-            self._output.write(data)
-            if self._tail is not None:
-                self._tail.add(data)
+        self._journal.flush()
 
     def _drain_output(self) -> None:
         if self._runtime is not None:

@@ -29,7 +29,10 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class Invocation:
-    """`started` is monotonic seconds: Lambda's deadline and Duration count from there."""
+    """`started` is monotonic seconds: Lambda's deadline and Duration count from there; so is `responded_at`.
+
+    `error_type` is what the runtime called a handler's error, for telemetry.
+    """
 
     request_id: str
     timeout_ms: int
@@ -41,6 +44,9 @@ class Invocation:
     init_ms: float | None = None
     init_counts: bool = True
     responded: bool = False
+    responded_at: float = 0.0
+    produced_bytes: int = 0
+    error_type: str = ""
     fault: Fault | None = None
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
 

@@ -55,6 +55,12 @@ def init_report_line(milliseconds: float, phase: str, fault: Fault) -> bytes:
     ).encode()
 
 
+def extension_line(name: str, state: str, events: Sequence[str], error_type: str) -> bytes:
+    """After an extension asked for its first event, or was lost."""
+    error = f"\tError Type: {error_type}" if error_type else ""
+    return f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]{error}\n".encode("utf-8", "replace")
+
+
 def start_line(request_id: str, version: str) -> bytes:
     """Before each event."""
     return f"START RequestId: {request_id} Version: {version}\n".encode()

@@ -8,6 +8,7 @@ import signal
 
 from . import endings
 from .hosting import Host
+from .journal import Journal
 from .logs import Output
 from .memory import choose_meter
 from .serving import Door, end_orphans
@@ -20,10 +21,11 @@ async def serve(settings: Settings) -> None:
     """Until drained, orphaned or told to end."""
     loop = asyncio.get_running_loop()
     output = Output(loop, _STDOUT)
-    host = Host(settings, output, choose_meter())
+    journal = Journal(output)
+    host = Host(settings, journal, choose_meter())
     door = Door(host, settings.token_sha256)
     loop.add_signal_handler(signal.SIGCHLD, host.processes.reap)
-    endings.listen(loop, lambda: _end_gracefully(host), lambda sender: _tell_ignored(output, sender))
+    endings.listen(loop, lambda: _end_gracefully(host), lambda sender: _tell_ignored(journal, sender))
     runtime_server = await loop.create_server(host.api.connect, "127.0.0.1", settings.runtime_port)
     runtime_port = runtime_server.sockets[0].getsockname()[1]
     host.open(runtime_port)
@@ -39,7 +41,7 @@ async def serve(settings: Settings) -> None:
         connection.close()
     await asyncio.sleep(0.02)
     await host.processes.end_all()
-    output.flush()
+    journal.flush()
 
 
 async def live(settings: Settings) -> None:
@@ -49,9 +51,9 @@ async def live(settings: Settings) -> None:
     os._exit(0)
 
 
-def _tell_ignored(output: Output, sender: int) -> None:
+def _tell_ignored(journal: Journal, sender: int) -> None:
     """The function's owner may look for it: it had no effect."""
-    output.write(b"lambent: SIGTERM of the function's process %d ignored: only the node ends this one\n" % sender)
+    journal.note(f"SIGTERM of the function's process {sender} ignored: only the node ends this one")
 
 
 def _end_gracefully(host: Host) -> None:

@@ -6,6 +6,7 @@ told to `Listener`, which hears of each at most once per step.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -56,12 +57,23 @@ class Listener(Protocol):
         """It cannot initialise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A further API on the same port: every path below `prefix`, with bodies of at most `most` bytes."""
+
+    prefix: bytes
+    most: int
+    handle: "Callable[[RuntimeConnection, Request], None]"
+    """Answers with `connection.answer`, now or later."""
+
+
 class RuntimeApi:
     """One environment's Runtime API; `reset` forgets a generation of the runtime."""
 
     def __init__(self, listener: Listener) -> None:
         self.state = RuntimeState.STARTED
         self.connections: Peers = {}
+        self.routes: list[Route] = []
         self._listener = listener
         self._event: Event | None = None
         self._askers: list[RuntimeConnection] = []
@@ -69,6 +81,10 @@ class RuntimeApi:
     def connect(self) -> "RuntimeConnection":
         """A connection for the server."""
         return RuntimeConnection(self)
+
+    def route(self, target: bytes) -> Route | None:
+        """Which further API a path belongs to."""
+        return next((route for route in self.routes if target.startswith(route.prefix)), None)
 
     def offer(self, event: Event) -> None:
         """Hands the event to the runtime now, or when it asks again."""
@@ -161,8 +177,9 @@ class RuntimeConnection(Connection):
 
     def admit(self, head: RequestHead) -> int:
         """Buffered responses have 6 MB, streamed ones more for now; Lambda allows them 200 MB."""
-        if head.length and not head.target.startswith(_POSTS):
-            return 0  # nothing else has a body worth keeping
+        if not head.target.startswith(_POSTS):
+            route = self._api.route(head.target)
+            return route.most if route is not None else 0  # nothing else has a body worth keeping
         return MAX_STREAMED_BYTES if head.headers.get(MODE_KEY) == b"streaming" else MAX_RESPONSE_BYTES
 
     def handle(self, request: Request) -> None:
@@ -197,6 +214,8 @@ class RuntimeConnection(Connection):
             self.answer(_PONG)
         elif target in {_INIT_ERROR, _PING}:
             self.answer(_NOT_ALLOWED)
+        elif (route := self._api.route(target)) is not None:
+            route.handle(self, request)
         else:
             self.answer(_NOT_FOUND)  # restore/* too: routed for SnapStart only
 

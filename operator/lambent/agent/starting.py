@@ -15,9 +15,9 @@ from typing import Final
 
 from .environment import runtime_variables
 from .faults import Fault, bad_folder, missing_bootstrap, unstartable
-from .logs import LogPipe, Sink
+from .journal import Journal
+from .logs import LogPipe
 from .protocol.claims import Claim
-from .reports import launch_error_line
 from .settings import Program, Settings
 from .supervising import BadFolder, Command, Processes
 
@@ -46,40 +46,41 @@ class Runtime:
 class Starter:
     """Starts generations of the runtime; `standing` are the variables known before any claim."""
 
-    def __init__(self, settings: Settings, processes: Processes, standing: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, processes: Processes, standing: dict[str, str], journal: Journal) -> None:
         self._settings = settings
         self._processes = processes
         self._standing = standing
+        self._journal = journal
         self.waits = settings.program is None and settings.prestart and os.path.isfile(settings.bootstrap)
 
-    def prestart(self, sink: Sink) -> Runtime:
+    def prestart(self) -> Runtime:
         """A runtime that waits for its claim. StartFailure when the image is broken."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             environment = {**self._standing, CLAIM_FD: str(reader)}
             command = self._command(self._settings.bootstrap, environment)
-            return self._start(command, sink, (reader, writer))
+            return self._start(command, (reader, writer))
         except StartFailure:
             os.close(writer)
             raise
         finally:
             os.close(reader)
 
-    def start(self, claim: Claim, log_stream: str, sink: Sink) -> Runtime:
+    def start(self, claim: Claim, log_stream: str) -> Runtime:
         """A runtime with the function's environment, ready to initialise."""
         if self.waits:
-            runtime = self.prestart(sink)
+            runtime = self.prestart()
             self.hand_over(runtime, claim, log_stream)
             return runtime
         variables = runtime_variables(claim, self._settings, self._standing, log_stream)
         program = self._settings.program
         if program is None:
-            return self._start(self._command(self._bootstrap(), variables), sink, ())
+            return self._start(self._command(self._bootstrap(), variables), ())
         try:
-            return self._start(_image_command(program, variables), sink, ())
+            return self._start(_image_command(program, variables), ())
         except StartFailure as failure:
-            sink(launch_error_line(failure.fault, program.arguments, program.folder))
+            self._journal.launch_error(failure.fault, program.arguments, program.folder)
             raise
 
     def hand_over(self, runtime: Runtime, claim: Claim, log_stream: str) -> None:
@@ -106,8 +107,8 @@ class Starter:
         folder = self._settings.task_root if os.path.isdir(self._settings.task_root) else "/"
         return Command(bootstrap, (bootstrap,), variables, folder)
 
-    def _start(self, command: Command, sink: Sink, claim: tuple[int, ...]) -> Runtime:
-        pipe = LogPipe(asyncio.get_running_loop(), sink)
+    def _start(self, command: Command, claim: tuple[int, ...]) -> Runtime:
+        pipe = LogPipe(asyncio.get_running_loop(), self._journal.function_output)
         try:
             pid = self._processes.start(command, pipe.writer, claim[:1])
         except OSError as error:
