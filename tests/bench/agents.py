@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,17 @@ class Agent:
 
 def package(function: str) -> bytes:
     """The deployment package of `functions/<function>.py`."""
+    return package_of({f"{function}.py": (places.FUNCTIONS / f"{function}.py").read_bytes()})
+
+
+def package_of(files: Mapping[str, bytes], mode: int = 0o644) -> bytes:
+    """A zip with these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo(f"{function}.py"), (places.FUNCTIONS / f"{function}.py").read_bytes())
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -61,11 +69,19 @@ def site_packages() -> str:
 
 
 @contextlib.contextmanager
-def agent(*, core: int, folder: Path, host: str = "127.0.0.1", port: int = 0, token: str = TOKEN) -> Iterator[Agent]:
-    """An agent on one core with its runtime, generic and ready."""
+def agent(
+    *,
+    core: int,
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = TOKEN,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Agent]:
+    """An agent on one core with its runtime, generic and ready; `settings` are variables of its own."""
     log = folder / "agent.log"
     reader, writer = os.pipe()
-    environment = _environment(folder, token)
+    environment = {**_environment(folder, token), **(settings or {})}
     environment |= {"LAMBENT_AGENT_HOST": host, "LAMBENT_AGENT_PORT": str(port), "LAMBENT_READY_FD": str(writer)}
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, reader)
@@ -106,15 +122,20 @@ def _environment(folder: Path, token: str) -> dict[str, str]:
 
 def claim_at(host: str, port: int, function: str) -> None:
     """Make the environment behind a door the function's. Raises DidNotStart when init failed."""
-    code = package(function)
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    claim_with(host, port, package(function), runtime=runtime, handler=f"{function}.handler")
+
+
+def claim_with(host: str, port: int, code: bytes, *, runtime: str, handler: str) -> None:
+    """Make the environment behind a door run this package. Raises DidNotStart when init failed."""
     wanted = Claim(
         claimId="bench",
         arn=ARN,
         functionName="bench",
         version="$LATEST",
         revision="0123456789abcdef",
-        runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
-        handler=f"{function}.handler",
+        runtime=runtime,
+        handler=handler,
         timeoutMs=TIMEOUT_MS,
         memoryMb=MEMORY_MB,
         code=Code(hashlib.sha256(code).hexdigest(), len(code), inline=code),
@@ -163,8 +184,10 @@ def invoke_target(environment: Agent) -> Target:
 
 
 @contextlib.contextmanager
-def claimed_agent(function: str, *, core: int, folder: Path) -> Iterator[tuple[Target, subprocess.Popen[bytes]]]:
+def claimed_agent(
+    function: str, *, core: int, folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Target, subprocess.Popen[bytes]]]:
     """One environment of a function, warm."""
-    with agent(core=core, folder=folder) as environment:
+    with agent(core=core, folder=folder, settings=settings) as environment:
         claim_at(environment.host, environment.port, function)
         yield invoke_target(environment), environment.process

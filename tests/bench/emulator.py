@@ -49,7 +49,7 @@ def binary() -> Path:
 
 def _install(folder: Path) -> None:
     """The wheel alone, by whichever installer there is; both check the hash."""
-    uv = shutil.which("uv")
+    uv = shutil.which("uv") or shutil.which(places.state() / "uv/bin/uv")  # the Makefile's own
     program = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
     options = ["--quiet", "--no-deps", "--require-hashes", "--target", str(folder), "-r", str(REQUIREMENTS)]
     done = subprocess.run([*program, *options], capture_output=True, check=False, timeout=600)
