@@ -327,7 +327,7 @@ async def test_an_idle_runtime_that_dies_is_replaced_in_the_next_invocation(star
     source = (
         "import os, threading\ndef handler(e, c):\n  threading.Timer(0.1, os._exit, [1]).start(); return os.getpid()"
     )
-    caller = await start().connect()
+    caller = await start(LAMBENT_FREEZE="0").connect()  # or it would not live to die
     await caller.claim(python(source))
     first = (await caller.invoke()).json()
     while (await caller.state()).state is not State.FAILED:

@@ -30,6 +30,8 @@ class Connection(asyncio.BufferedProtocol):
     patience: float | None = 20.0
     """Seconds for the rest of a message once its first byte has come, and for a first request at all."""
     most = 256
+    aside = False
+    """It belongs to somebody who is not the one that this server waits for."""
 
     def __init__(self, peers: Peers, max_head: int = MAX_HEAD_BYTES) -> None:
         self.transport: asyncio.Transport | None = None

@@ -49,9 +49,31 @@ def exited(code: int, *, out_of_memory: bool) -> Fault:
     """`code` as subprocess gives it: negative for a signal. The words are those of Go's exec.ExitError."""
     if code == 0:
         return Fault("Runtime.ExitError", "Runtime exited without providing a reason", report_type="Runtime.ExitError")
-    reason = f"signal: {_signal_words(-code)}" if code < 0 else f"exit status {code}"
+    reason = _exit_words(code)
     report_type = "Runtime.OutOfMemory" if out_of_memory else "Runtime.ExitError"
     return Fault("Runtime.ExitError", f"Runtime exited with error: {reason}", report_type=report_type)
+
+
+def extension_exited(error_type: str, code: int) -> Fault:
+    """An external extension has ended by itself; `error_type` says whether it had reported why."""
+    reason = "exit code 0" if code == 0 else _exit_words(code)
+    return Fault(error_type, reason, report_type=error_type)
+
+
+def extension_failed(error_type: str, reported: str) -> Fault:
+    """An extension has reported an error and does not end; `reported` is its own word for it."""
+    return Fault(error_type, reported, report_type=error_type)
+
+
+def extension_unstartable(path: str, error: OSError) -> Fault:
+    """Go's words for a failing execve, or for a file that may not be executed."""
+    reason = (error.strerror or str(error)).lower()
+    return Fault("Extension.LaunchError", f"fork/exec {path}: {reason}", report_type="Extension.LaunchError")
+
+
+def too_many_extensions(most: int) -> Fault:
+    """More files in /opt/extensions than there may be extensions."""
+    return Fault("Extension.LaunchError", f"Extension limit ({most}) reached", report_type="Extension.LaunchError")
 
 
 def missing_bootstrap(candidates: list[str]) -> Fault:
@@ -89,6 +111,10 @@ def response_too_large() -> bytes:
     """What the caller receives instead of an answer over 6 MB; the runtime stays usable."""
     message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
     return _compact({"errorMessage": message, "errorType": "Function.ResponseSizeTooLarge"})
+
+
+def _exit_words(code: int) -> str:
+    return f"signal: {_signal_words(-code)}" if code < 0 else f"exit status {code}"
 
 
 def _signal_words(number: int) -> str:

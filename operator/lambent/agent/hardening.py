@@ -8,6 +8,8 @@ that PID 1 has no handler for, and `endings` tells the kubelet's SIGTERM from th
 import os
 import signal
 
+from .kernel import prctl
+
 ENDINGS = frozenset((signal.SIGTERM, signal.SIGINT))
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -16,12 +18,12 @@ _OOM_SCORE_OF_CHILDREN = "1000"
 
 def become_undumpable() -> None:
     """Raises OSError when the kernel refuses."""
-    _prctl(_PR_SET_DUMPABLE, 0)
+    prctl(_PR_SET_DUMPABLE, 0)
 
 
 def become_subreaper() -> None:
     """Orphans of the function become our children, so that a reset finds them also where we are not PID 1."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hold_endings() -> None:
@@ -42,21 +44,3 @@ def forget_secrets() -> None:
     """Takes the door's token hash out of our own environment, whence children would inherit it."""
     for name in [name for name in os.environ if name.startswith("LAMBENT_")]:
         del os.environ[name]
-
-
-def _prctl(option: int, value: int) -> None:
-    try:
-        from _lambent_kernel import prctl  # type: ignore[import-not-found]  # the static program for container images, where ctypes cannot be
-    except ImportError:
-        _prctl_by_ctypes(option, value)
-    else:
-        prctl(option, value)
-
-
-def _prctl_by_ctypes(option: int, value: int) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))

@@ -40,6 +40,9 @@ class Invocation:
     fields: bytes
     exchange: Exchange
     tail: Tail | None
+    arn: bytes = b""
+    trace_id: bytes = b""
+    deadline_ms: int = 0
     started: float = 0.0
     init_ms: float | None = None
     init_counts: bool = True
@@ -53,7 +56,7 @@ class Invocation:
     def render(self, number: int) -> Event:
         """The deadline is the epoch time at which the timer that was started with it fires."""
         request_id, text = self.request_id.encode(), b"%d" % number
-        deadline = int(time.time() * 1000) + self.timeout_ms
+        self.deadline_ms = deadline = int(time.time() * 1000) + self.timeout_ms
         fields = b"Lambda-Runtime-Deadline-Ms: %d\r\n%b" % (deadline, self.fields)
         return Event(request_id, text, render_event(request_id, text, fields, len(self.event)), self.event)
 
@@ -97,8 +100,9 @@ def read_invocation(request: Request, default_timeout_ms: int, default_arn: byte
         timeout_ms = int(timeout)
     else:
         raise BadRequest(f"Lambent-Timeout-Ms must be 1 to {names.MAX_TIMEOUT_MS}")
-    fields = b"Lambda-Runtime-Invoked-Function-Arn: %b\r\n" % headers.get(names.ARN_KEY, default_arn)
-    trace_id = headers.get(names.TRACE_ID_KEY)
+    arn = headers.get(names.ARN_KEY, default_arn)
+    fields = b"Lambda-Runtime-Invoked-Function-Arn: %b\r\n" % arn
+    trace_id = headers.get(names.TRACE_ID_KEY, b"")
     if trace_id:
         fields += b"Lambda-Runtime-Trace-Id: %b\r\n" % trace_id
     context = headers.get(names.CLIENT_CONTEXT_KEY)
@@ -108,7 +112,8 @@ def read_invocation(request: Request, default_timeout_ms: int, default_arn: byte
     if identity:
         fields += b"Lambda-Runtime-Cognito-Identity: %b\r\n" % identity
     tail = Tail(names.MAX_LOG_TAIL_BYTES) if headers.get(names.LOG_TYPE_KEY) == names.TAIL else None
-    return Invocation(request_id.decode("ascii"), timeout_ms, request.body or b"", fields, exchange, tail)
+    event = request.body or b""
+    return Invocation(request_id.decode("ascii"), timeout_ms, event, fields, exchange, tail, arn, trace_id)
 
 
 _REQUEST_ID_CHARACTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"

@@ -9,6 +9,7 @@ import signal
 from . import endings
 from .hosting import Host
 from .journal import Journal
+from .kernel import hear_only_of_ends
 from .logs import Output
 from .memory import choose_meter
 from .serving import Door, end_orphans
@@ -25,6 +26,7 @@ async def serve(settings: Settings) -> None:
     host = Host(settings, journal, choose_meter())
     door = Door(host, settings.token_sha256)
     loop.add_signal_handler(signal.SIGCHLD, host.processes.reap)
+    hear_only_of_ends()  # each freeze would wake us twice
     endings.listen(loop, lambda: _end_gracefully(host), lambda sender: _tell_ignored(journal, sender))
     runtime_server = await loop.create_server(host.api.connect, "127.0.0.1", settings.runtime_port)
     runtime_port = runtime_server.sockets[0].getsockname()[1]

@@ -68,13 +68,14 @@ class Route:
 
 
 class RuntimeApi:
-    """One environment's Runtime API; `reset` forgets a generation of the runtime."""
+    """One environment's Runtime API; `reset` forgets a generation of the runtime. `listener` is the present one."""
 
-    def __init__(self, listener: Listener) -> None:
+    listener: Listener
+
+    def __init__(self) -> None:
         self.state = RuntimeState.STARTED
         self.connections: Peers = {}
         self.routes: list[Route] = []
-        self._listener = listener
         self._event: Event | None = None
         self._askers: list[RuntimeConnection] = []
 
@@ -98,6 +99,10 @@ class RuntimeApi:
         """The current event is over without the runtime: what it still posts is refused."""
         self._event = None
 
+    def is_silent(self) -> bool:
+        """Whether every connection of the runtime has ended."""
+        return all(connection.aside for connection in self.connections)
+
     def reset(self) -> None:
         """Forgets this generation: state, event and connections."""
         self.state = RuntimeState.STARTED
@@ -120,7 +125,7 @@ class RuntimeApi:
             return
         self._askers.append(asker)
         if before is not RuntimeState.READY:
-            self._listener.runtime_ready()
+            self.listener.runtime_ready()
 
     def post(self, poster: "RuntimeConnection", request: Request, request_id: bytes, call: Call) -> None:
         """POST /response or /error: first the id is checked, then the state."""
@@ -140,7 +145,7 @@ class RuntimeApi:
             return
         self.state = after
         # The caller first: the runtime, once woken, may take the core from us.
-        self._listener.runtime_answered(post)
+        self.listener.runtime_answered(post)
         poster.send(_TOO_LARGE if post.too_large else _ACCEPTED)
         poster.release()
 
@@ -152,7 +157,7 @@ class RuntimeApi:
             return
         self.state = after
         poster.send(_ACCEPTED)
-        self._listener.runtime_failed_init(read_init_error(request))
+        self.listener.runtime_failed_init(read_init_error(request))
         poster.release()
 
     def _deliver(self, asker: "RuntimeConnection") -> None:
@@ -215,6 +220,7 @@ class RuntimeConnection(Connection):
         elif target in {_INIT_ERROR, _PING}:
             self.answer(_NOT_ALLOWED)
         elif (route := self._api.route(target)) is not None:
+            self.aside = True
             route.handle(self, request)
         else:
             self.answer(_NOT_FOUND)  # restore/* too: routed for SnapStart only

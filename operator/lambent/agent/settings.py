@@ -43,6 +43,8 @@ class Settings:
     runtime_dir: str = "/var/runtime"
     bootstrap: str = "/var/runtime/bootstrap"
     prestart: bool = False
+    freeze: bool = True
+    """Every process of the function stands still between invocations."""
     orphan_seconds: float = DEFAULT_ORPHAN_SECONDS
     program: Program | None = None
     """Of a container image; else a bootstrap is looked for."""
@@ -67,6 +69,7 @@ class Settings:
             runtime_dir=runtime_dir,
             bootstrap=environment.get("LAMBENT_BOOTSTRAP") or f"{runtime_dir}/bootstrap",
             prestart=environment.get("LAMBENT_PRESTART", "0") == "1",
+            freeze=(environment.get("LAMBENT_FREEZE") or "1") != "0",
             orphan_seconds=float(_number(environment, "LAMBENT_ORPHAN_SECONDS", int(DEFAULT_ORPHAN_SECONDS))),
             program=_program(environment),
             variables={

@@ -73,7 +73,7 @@ class Starter:
             runtime = self.prestart()
             self.hand_over(runtime, claim, log_stream)
             return runtime
-        variables = runtime_variables(claim, self._settings, self._standing, log_stream)
+        variables = self.variables(claim, log_stream)
         program = self._settings.program
         if program is None:
             return self._start(self._command(self._bootstrap(), variables), ())
@@ -83,9 +83,13 @@ class Starter:
             self._journal.launch_error(failure.fault, program.arguments, program.folder)
             raise
 
+    def variables(self, claim: Claim, log_stream: str) -> dict[str, str]:
+        """The function's environment."""
+        return runtime_variables(claim, self._settings, self._standing, log_stream)
+
     def hand_over(self, runtime: Runtime, claim: Claim, log_stream: str) -> None:
         """Tells a waiting runtime who it is. A broken pipe is noticed by its exit."""
-        variables = runtime_variables(claim, self._settings, self._standing, log_stream)
+        variables = self.variables(claim, log_stream)
         document = {"env": variables, "handler": claim.handler, "cwd": self._settings.task_root}
         try:
             os.write(runtime.claim_fd, json.dumps(document).encode())
@@ -119,6 +123,16 @@ class Starter:
             raise StartFailure(fault) from error
         pipe.started()
         return Runtime(pid, pipe, claim[1] if claim else -1)
+
+
+def extension_paths(opt_root: str) -> list[str]:
+    """External extensions: every regular file directly in /opt/extensions, by name."""
+    folder = f"{opt_root}/extensions"
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [path for name in names if os.path.isfile(path := f"{folder}/{name}")]
 
 
 def _image_command(program: Program, variables: dict[str, str]) -> Command:

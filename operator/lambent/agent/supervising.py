@@ -1,4 +1,4 @@
-"""The processes of one environment: starting the runtime, reaping everything, ending everything.
+"""The processes of one environment: starting runtime and extensions, reaping everything, ending everything.
 
 Kills only descendants: all processes but ourselves where we are PID 1 of a container, otherwise what /proc shows
 below us (we are the subreaper, so whoever daemonises comes back to us).
@@ -37,7 +37,7 @@ class Processes:
 
     def __init__(self, on_exit: Callable[[int, int], None]) -> None:
         self._on_exit = on_exit
-        self._started: set[int] = set()
+        self._started: dict[int, asyncio.Event] = {}
         self.childless = True
 
     def start(self, command: Command, output: int, kept: Sequence[int] = ()) -> int:
@@ -61,7 +61,7 @@ class Processes:
             )
         finally:
             os.chdir("/")
-        self._started.add(pid)
+        self._started[pid] = asyncio.Event()
         self.childless = False
         prefer_as_oom_victim(pid)
         return pid
@@ -77,9 +77,31 @@ class Processes:
             if pid == 0:
                 self.childless = False
                 return
-            if pid in self._started:
-                self._started.discard(pid)
+            gone = self._started.pop(pid, None)
+            if gone is not None:
+                gone.set()
                 self._on_exit(pid, os.waitstatus_to_exitcode(status))
+
+    async def wait(self, pid: int, seconds: float) -> bool:
+        """Whether a process that was started here has ended, at once or within `seconds`."""
+        gone = self._started.get(pid)
+        if gone is None:
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await gone.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def signal(self, pid: int, number: int) -> None:
+        """To one process that was started here; SIGKILL to its group as well. Nothing when it has ended."""
+        if pid in self._started:
+            send = os.killpg if number == signal.SIGKILL else os.kill
+            try:
+                send(pid, number)
+            except ProcessLookupError:
+                return
 
     async def end_all(self) -> None:
         """Returns when no process of the function is left. TimeoutError when the kernel does not let go."""
