@@ -99,8 +99,8 @@ class Extensions:
 
     def ask(self, extension: Extension, asker: RuntimeConnection) -> None:
         """GET /event/next: answered now if there is an event, else when there is one. ExtensionRefusal."""
-        gone = self._askers.get(extension)
-        if gone is None or gone.transport is not None or extension.state is not ExtensionState.READY:
+        earlier = self._askers.get(extension)
+        if earlier is None or _listens(earlier) or extension.state is not ExtensionState.READY:
             extension.step(ExtensionState.READY, extension.identifier)
         self._askers[extension] = asker
         self._deliver(extension)
@@ -116,7 +116,7 @@ class Extensions:
 
     def _deliver(self, extension: Extension) -> None:
         asker, body = self._askers.get(extension), self._events.get(extension)
-        if asker is None or body is None or asker.transport is None:
+        if asker is None or body is None or not _listens(asker):
             return
         del self._askers[extension], self._events[extension]
         extension.state = ExtensionState.RUNNING
@@ -197,9 +197,15 @@ class Extensions:
             pipe.drain()
 
     def close(self) -> None:
-        """Nobody is left to write."""
+        """Nobody is left to write, or to be known."""
         for pipe in self._pipes:
             pipe.close()
+        self.roster = Roster()
+        self.roster.closed = True
+
+
+def _listens(asker: RuntimeConnection) -> bool:
+    return asker.transport is not None and not asker.transport.is_closing()
 
 
 def _invoke_event(invocation: Invocation) -> bytes:
