@@ -161,7 +161,7 @@ async def test_a_registration_is_answered_with_the_function(stage):
 
 async def test_registration_closes_with_the_runtimes_first_next(stage):
     """Not before: internal extensions register while the runtime starts."""
-    runtime, _, _ = await stage.idle()
+    _runtime, _, _ = await stage.idle()
     late = await stage.party()
     answer = await late.speak(b"POST", PREFIX + b"register", b"{}", Lambda_Extension_Name="late")
     assert error(answer) == (403, "Extension.RegistrationClosed", "Extension registration closed already")
@@ -209,7 +209,7 @@ async def test_a_second_next_is_refused_unless_the_first_has_hung_up(stage):
 
 async def test_an_identifier_of_an_earlier_generation_is_unknown(stage):
     """After a reset extensions register anew."""
-    runtime, extension, identifier = await stage.idle()
+    _runtime, _extension, identifier = await stage.idle()
     stage.caller.send_invoke(request_id="r1", timeout_ms=50)
     assert (await stage.caller.answer()).json()["errorType"] == "Sandbox.Timedout"
     stranger = await stage.party()

@@ -138,7 +138,7 @@ async def test_the_runtime_starts_when_every_extension_has_registered(function):
 async def test_the_answer_does_not_wait_for_extensions_but_the_end_does(function):
     """The response leaves at once; trailers, REPORT and the next invocation wait."""
     busy = LOOP.replace("    if event", "    time.sleep(0.4)\n    if event")
-    agent, caller, _ = await function({"watcher": busy})
+    _agent, caller, _ = await function({"watcher": busy})
     loop = asyncio.get_running_loop()
     caller.send_invoke("x", request_id="r1")
     begun = loop.time()
