@@ -12,9 +12,11 @@
 #include <Python.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,7 +60,7 @@ static int install(const char *directory)
 }
 #endif
 
-/* prctl(2), which Python offers through ctypes only, and ctypes cannot be linked statically. */
+/* What Python offers through ctypes or a shared object only, and neither can be linked statically. */
 static PyObject *kernel_prctl(PyObject *module, PyObject *arguments)
 {
     int option;
@@ -72,8 +74,42 @@ static PyObject *kernel_prctl(PyObject *module, PyObject *arguments)
     return PyLong_FromLong(answer);
 }
 
+static PyObject *kernel_hear_only_of_ends(PyObject *module, PyObject *nothing)
+{
+    struct sigaction action;
+    (void)module;
+    (void)nothing;
+    if (sigaction(SIGCHLD, NULL, &action) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    action.sa_flags |= SA_NOCLDSTOP;
+    if (sigaction(SIGCHLD, &action, NULL) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *kernel_limit(PyObject *module, PyObject *arguments)
+{
+    int processes;
+    unsigned long most;
+    struct rlimit limit;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "pk", &processes, &most))
+        return NULL;
+    int which = processes ? RLIMIT_NPROC : RLIMIT_NOFILE;
+    if (getrlimit(which, &limit) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (limit.rlim_max > most) /* RLIM_INFINITY is the largest of all */
+        limit.rlim_max = most;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(which, &limit) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef kernel_methods[] = {
     {"prctl", kernel_prctl, METH_VARARGS, "prctl(option, value); raises OSError"},
+    {"hear_only_of_ends", kernel_hear_only_of_ends, METH_NOARGS, "SIGCHLD tells of ends only; raises OSError"},
+    {"limit", kernel_limit, METH_VARARGS, "limit(processes, most): of processes, or of files; raises OSError"},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef kernel_module = {PyModuleDef_HEAD_INIT, "_lambent_kernel", NULL, -1, kernel_methods,
