@@ -127,6 +127,29 @@ def fill():
     return written
 
 
+def files():
+    """Descriptors to the last one, kept."""
+    try:
+        while True:
+            HELD.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        # The last few are needed to answer.
+        for _ in range(8):
+            os.close(HELD.pop())
+        return [errno.errorcode[error.errno], HELD[-1] < 1024]
+
+
+def bomb():
+    """Processes to the last one: whoever can fork forks again."""
+    while True:
+        try:
+            os.fork()
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+            time.sleep(0.01)
+
+
 def processes():
     """How many there are."""
     return len([name for name in os.listdir("/proc") if name.isdigit()])
@@ -141,6 +164,8 @@ WAYS = {
     "megabyte": megabyte,
     "bytes": unreadable,
     "fork": fork,
+    "files": files,
+    "bomb": bomb,
     "fill": fill,
     "processes": processes,
     "pid": os.getpid,

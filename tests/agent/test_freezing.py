@@ -179,7 +179,7 @@ def command_line(pid: int) -> str:
 def test_a_tree_is_stopped_with_all_that_is_below():
     """Children of every thread, grandchildren, other sessions."""
     script = "sleep 1000 & setsid sh -c 'sleep 1000 & wait' & wait"
-    parent = subprocess.Popen(["sh", "-c", f"sh -c \"{script}\" & echo; wait"], stdout=subprocess.PIPE)
+    parent = subprocess.Popen(["sh", "-c", f'sh -c "{script}" & echo; wait'], stdout=subprocess.PIPE)
     try:
         while len(descendants(parent.pid)) < 4:
             pass

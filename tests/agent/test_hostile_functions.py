@@ -5,11 +5,13 @@ do the same in real pods (tests/cluster/test_image_pods.py).
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -21,27 +23,33 @@ CAPABLE = os.getuid() == 0 and shutil.which("unshare") and shutil.which("setpriv
 pytestmark = pytest.mark.skipif(not CAPABLE, reason="needs root to become uid 993 in a PID namespace")
 
 HOSTILE = (Path(__file__).parent / "hostile.py").read_text()
-CONTAINED = (
-    "exec unshare --pid --fork --mount --mount-proc --kill-child=KILL setpriv --reuid 993 --regid 990 "
-    "--clear-groups /usr/bin/python3 -S -m lambent.agent"
-)
+AS_PID_ONE = "exec unshare --pid --fork --mount --mount-proc --kill-child=KILL "
+AS_LAMBDAS_USER = "setpriv --reuid 993 --regid 990 --clear-groups /usr/bin/python3 -S -m lambent.agent"
+CONTAINED = AS_PID_ONE + AS_LAMBDAS_USER
+PIDS = Path("/sys/fs/cgroup/pids")
 
 
-@pytest.fixture
-def contained():
+@contextlib.contextmanager
+def attacked(command: str):
     """An agent as in a pod, whose function is the attacker."""
-    # Not below pytest's own folder, which only its owner may enter.
-    folder = Path(tempfile.mkdtemp(prefix="lambent-hostile-"))
+    # Not below pytest's own folder, which only its owner may enter, nor in /tmp, which may be another for the agent.
+    folder = Path(tempfile.mkdtemp(prefix="lambent-hostile-", dir="/var/tmp"))
     folder.chmod(0o755)
     program = folder / "program"
     program.write_text(HOSTILE)
     program.chmod(0o755)
     agent = Agent(
-        folder, managed=False, command=["sh", "-c", CONTAINED], LAMBENT_COMMAND=json.dumps([str(program), "hostile"])
+        folder, managed=False, command=["sh", "-c", command], LAMBENT_COMMAND=json.dumps([str(program), "hostile"])
     )
     yield agent
     agent.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def contained():
+    with attacked(CONTAINED) as agent:
+        yield agent
 
 
 async def hostile(agent):
@@ -142,3 +150,41 @@ async def test_processes_without_end_are_ended_with_the_invocation(contained):
 
 
 assert ROOT  # the agent's code is read from the checkout, which uid 993 has to be able to enter
+
+
+async def test_a_function_without_descriptors_left_answers_and_its_agent_too(contained):
+    """1,024, as in Lambda: EMFILE is the function's own trouble."""
+    caller = await hostile(contained)
+    assert (await caller.invoke({"do": "files"}, timeout_ms=20_000)).json() == ["EMFILE", True]
+    other = await contained.connect()
+    assert (await other.invoke({"do": "who"}, timeout_ms=20_000)).json()[:2] == [993, 990]
+
+
+async def test_a_full_tmp_is_the_functions_trouble_only():
+    """ENOSPC in the handler; the agent answers, logs and serves on."""
+    small = f"{AS_PID_ONE}sh -c 'mount -t tmpfs -o size=4m,mode=1777 tmpfs /tmp && exec {AS_LAMBDAS_USER}'"
+    with attacked(small) as agent:
+        caller = await hostile(agent)
+        assert (await caller.invoke({"do": "fill"}, timeout_ms=20_000)).json() == "ENOSPC"
+        assert (await caller.invoke({"do": "megabyte"}, timeout_ms=20_000)).error is None
+        assert (await caller.invoke({"do": "who"}, timeout_ms=20_000)).error is None
+        assert "REPORT RequestId" in await agent.text()
+
+
+@pytest.mark.skipif(not os.access(PIDS / "cgroup.procs", os.W_OK), reason="needs a writable version 1 pids cgroup")
+async def test_a_fork_bomb_ends_with_its_invocation():
+    """Within the limit of processes that the kubelet sets: the timeout ends all of it, the next one is served."""
+    group = PIDS / f"lambent-test-{uuid.uuid4().hex[:8]}"
+    group.mkdir()
+    (group / "pids.max").write_text("120")
+    try:
+        with attacked(f"echo $$ > {group}/cgroup.procs; {CONTAINED}") as agent:
+            caller = await hostile(agent)
+            answer = await caller.invoke({"do": "bomb"}, timeout_ms=500)
+            assert answer.json()["errorType"] == "Sandbox.Timedout"
+            assert (await caller.invoke({"do": "processes"}, timeout_ms=20_000)).json() == 2
+    finally:
+        while group.exists():
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            await asyncio.sleep(0.01)

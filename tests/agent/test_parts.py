@@ -14,6 +14,7 @@ from tests.agent.driving import ROOT
 from lambent.agent.connections import Connection
 from lambent.agent.faults import exited, timed_out
 from lambent.agent.fetching import CodeUnavailable, fetch
+from lambent.agent.hardening import has_users_of_its_own
 from lambent.agent.lifecycle import Lifecycle
 from lambent.agent.memory import CgroupMeter, ResidentMeter
 from lambent.agent.protocol.claims import Code
@@ -203,6 +204,32 @@ def test_an_undumpable_process_shows_nothing_to_its_own_user():
         check=False,
     )
     assert ran.stdout == "closed\n", ran.stderr
+
+
+USERS = {
+    "the node's": ("         0          0 4294967295\n", False),
+    "a pod's own": ("         0  362217472      65536\n", True),
+    "a developer's": ("         0       1000          1\n", True),
+}
+
+
+@pytest.mark.parametrize(("uid_map", "own"), USERS.values(), ids=USERS)
+def test_processes_are_limited_where_nobody_else_counts(uid_map, own):
+    """RLIMIT_NPROC is per user and node, unless the pod has users of its own."""
+    assert has_users_of_its_own(uid_map) is own
+
+
+def test_children_inherit_lambdas_limit_of_descriptors():
+    """1,024, soft and hard; a lower one stays."""
+    program = (
+        f"import sys, resource; sys.path.insert(0, {str(ROOT / 'operator')!r})\n"
+        "from lambent.agent.hardening import limit_resources\n"
+        "limit_resources(); print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))\n"
+        "limit_resources(); print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout == "(1024, 1024)\n(200, 200)\n", ran.stderr
 
 
 def test_settings_without_a_token_are_refused():

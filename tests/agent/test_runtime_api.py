@@ -123,6 +123,50 @@ async def test_a_repeated_next_gives_the_same_event_again(parties):
     assert (again.body, again.headers) == (first.body, first.headers)
 
 
+async def test_two_nexts_that_wait_get_one_event_each_the_same(parties):
+    """The first may have been given up: whoever answers first wins."""
+    agent, _, _ = parties
+    caller, runtime = await initialised(parties)
+    second = Caller(*await asyncio.open_connection("127.0.0.1", agent.runtime_port))
+    second.send(b"GET", NEXT, token=None, owner=None)
+    await caller.state()  # both stand in line
+    caller.send_invoke(b"event", request_id="one")
+    first, again = await runtime.answer(), await second.answer()
+    assert (first.body, again.body) == (b"event", b"event")
+    assert (await post(second, PREFIX + b"one/response", b"1")).status == 202
+    assert (await post(runtime, PREFIX + b"one/response", b"2")).status == 403
+
+
+async def test_a_finished_request_id_is_nobodys(parties):
+    """400 after the next request for an event, whatever is posted."""
+    caller, runtime = await initialised(parties)
+    caller.send_invoke(request_id="one")
+    await runtime.answer()
+    assert (await post(runtime, PREFIX + b"one/response", b"1")).status == 202
+    runtime.send(b"GET", NEXT, token=None, owner=None)
+    await caller.answer()
+    other = Caller(*await asyncio.open_connection("127.0.0.1", parties[0].runtime_port))
+    for path in (b"one/response", b"one/error"):
+        assert error(await post(other, PREFIX + path, b"2"))[:2] == (400, "InvalidRequestID")
+
+
+async def test_a_runtime_that_never_asks_is_ended_at_the_limit(start):
+    """At the claim after initTimeoutMs, in an invocation after the function's timeout, each with its log line."""
+    agent = start(managed=False)
+    caller = await agent.connect()
+    code = zipped({"bootstrap": "#!/bin/sh\nexec sleep 1000\n"}, ("bootstrap",))
+    claimed = await caller.claim(claim_of(code, runtime="provided.al2023", initTimeoutMs=100))
+    assert (claimed.state, claimed.error["errorType"]) == (State.FAILED, "Sandbox.Timedout")
+    assert (await caller.invoke(request_id="r1", timeout_ms=100)).json() == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "RequestId: r1 Error: Task timed out after 0.10 seconds",
+    }
+    log = await agent.text()
+    assert "Phase: init\tStatus: timeout\n" in log
+    assert "Phase: invoke\tStatus: timeout\n" in log
+    assert "r1 Task timed out after 0.10 seconds\n" in log
+
+
 async def test_a_stale_invocation_id_is_refused(parties):
     """The same request id may come back in a retry; the opaque id tells the attempts apart."""
     caller, runtime = await initialised(parties)

@@ -2,7 +2,7 @@
 
 import sys
 
-from .hardening import become_subreaper, become_undumpable, forget_secrets, hold_endings
+from .hardening import become_subreaper, become_undumpable, forget_secrets, hold_endings, limit_resources
 from .settings import Settings
 
 
@@ -16,6 +16,7 @@ def main() -> int:
         return 2
     forget_secrets()
     become_subreaper()
+    limit_resources()
     hold_endings()
     # Neither door speaks TLS; without it asyncio comes 4 MB smaller (it takes a missing ssl module as normal).
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]

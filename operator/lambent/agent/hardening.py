@@ -8,12 +8,14 @@ that PID 1 has no handler for, and `endings` tells the kubelet's SIGTERM from th
 import os
 import signal
 
-from .kernel import prctl
+from .kernel import limit_files, limit_processes, prctl
 
 ENDINGS = frozenset((signal.SIGTERM, signal.SIGINT))
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE_OF_CHILDREN = "1000"
+_MOST_FILES = 1024  # Lambda's limit of file descriptors of a process
+_MOST_PROCESSES = 1024  # Lambda's limit of processes and threads of an environment
 
 
 def become_undumpable() -> None:
@@ -29,6 +31,27 @@ def become_subreaper() -> None:
 def hold_endings() -> None:
     """Blocks what would end us, until `endings` asks who sent it. Before there is any other thread: they inherit it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+
+
+def limit_resources() -> None:
+    """What children inherit: Lambda's limits. Ours are far above what we need ourselves."""
+    limit_files(_MOST_FILES)
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            users = file.read()
+    except OSError:
+        return
+    if has_users_of_its_own(users):
+        limit_processes(_MOST_PROCESSES)
+
+
+def has_users_of_its_own(uid_map: str) -> bool:
+    """Whether this is a user namespace of our own (a pod with `hostUsers: false`).
+
+    RLIMIT_NPROC counts a user's processes in all pods of the node otherwise: functions would starve each other. There
+    only the kubelet's podPidsLimit bounds them.
+    """
+    return uid_map.split() != ["0", "0", "4294967295"]
 
 
 def prefer_as_oom_victim(pid: int) -> None:
