@@ -9,7 +9,7 @@ from .generations import Generation
 from .protocol.claims import Claim
 from .protocol.http1 import Request
 from .protocol.writing import encode_response
-from .runtime_api import RuntimeConnection
+from .runtime_api import GET_ONLY, POST_ONLY, RuntimeConnection
 
 PREFIX: Final = b"/2020-01-01/extension/"
 _NAME: Final = b"lambda-extension-name"
@@ -20,7 +20,6 @@ _ERROR_TYPE: Final = b"lambda-extension-function-error-type"
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 _PLAIN: Final = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 _NOT_FOUND: Final = encode_response(404, _PLAIN, b"404 page not found\n")
-_NOT_ALLOWED: Final = encode_response(405, ())
 _ACCEPTED: Final = encode_response(202, _JSON, b'{"status":"OK"}\n')
 _FORMAT: Final = "InvalidRequestFormat"
 
@@ -33,7 +32,7 @@ def answer(generation: Generation, connection: RuntimeConnection, request: Reque
     if method is None:
         connection.answer(_NOT_FOUND)
     elif head.method != method:
-        connection.answer(_NOT_ALLOWED)
+        connection.answer(GET_ONLY if method == b"GET" else POST_ONLY)
     else:
         try:
             _CALLS[path](generation, connection, request)

@@ -71,6 +71,7 @@ class Generation:
         self._extensions: Extensions | None = None
         self._init: asyncio.Future[Fault | None] | None = None
         self._runtime_waits = False
+        self._registration_closed = False
         self._invocation: Invocation | None = None
         self._ending: asyncio.Task[None] | None = None
         self._last_words: asyncio.Task[None] | None = None
@@ -86,7 +87,7 @@ class Generation:
             from .extensions import Extensions
 
             self._extensions = Extensions(self._sandbox.processes, self._sandbox.journal, self._fail)
-            self._extensions.roster.closed = self._runtime_waits
+            self._extensions.roster.closed = self._registration_closed
         return self._extensions
 
     @property
@@ -195,7 +196,7 @@ class Generation:
         """The runtime has asked for an event: its init is done, or its part of the invocation."""
         invocation = self._invocation
         if self._init is not None:
-            self._runtime_waits = True
+            self._runtime_waits = self._registration_closed = True
             took = (time.monotonic() - self._begun) * 1000
             self._sandbox.journal.init_runtime_done(self._phase, None, took)
             if self._extensions is not None:

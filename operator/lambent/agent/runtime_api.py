@@ -31,7 +31,8 @@ _JSON: Final = ((b"Content-Type", b"application/json"),)
 _ACCEPTED: Final = encode_response(202, _JSON, b'{"status":"OK"}\n')
 _PONG: Final = encode_response(200, ((b"Content-Type", b"text/plain; charset=utf-8"),), b"pong")
 _NOT_FOUND: Final = encode_response(404, ((b"Content-Type", b"text/plain; charset=utf-8"),), b"404 page not found\n")
-_NOT_ALLOWED: Final = encode_response(405, ())
+GET_ONLY: Final = encode_response(405, ((b"Allow", b"GET"),))
+POST_ONLY: Final = encode_response(405, ((b"Allow", b"POST"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +196,14 @@ class RuntimeConnection(Connection):
             if head.method == b"GET":
                 self._api.ask(self)
             else:
-                self.answer(_NOT_ALLOWED)
+                self.answer(GET_ONLY)
             return
         form = _POST.fullmatch(target)
         if form is not None:
             if head.method == b"POST":
                 self._api.post(self, request, form[1], Call.RESPONSE if form[2] == b"response" else Call.ERROR)
             else:
-                self.answer(_NOT_ALLOWED)
+                self.answer(POST_ONLY)
         else:
             self._handle_rare(request)
 
@@ -218,7 +219,7 @@ class RuntimeConnection(Connection):
         elif target == _PING and method == b"GET":
             self.answer(_PONG)
         elif target in {_INIT_ERROR, _PING}:
-            self.answer(_NOT_ALLOWED)
+            self.answer(POST_ONLY if target == _INIT_ERROR else GET_ONLY)
         elif (route := self._api.route(target)) is not None:
             self.aside = True
             route.handle(self, request)
