@@ -421,21 +421,6 @@ async def test_a_running_invocation_outlives_its_client(house, hello):
     assert (await house.invoke({"n": 1})).status == 200
 
 
-async def test_a_deleting_pod_is_not_lent_any_more(house, hello):
-    """What runs there ends, the next request goes elsewhere."""
-    agent = await house.agent(hello)
-    request = house.begin({"do": "gate", "n": 1})
-    await house.eventually(lambda: agent.running == 1)
-    pod = pod_of(hello, "pod-1")
-    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    house.cluster.pod(pod)
-    await asyncio.sleep(0.02)
-    agent.gate.set()
-    assert (await request).json()["n"] == 1
-    await house.eventually(lambda: house.pool(hello).in_flight == 0)
-    assert house.pool(hello).idle_count == 0
-
-
 async def test_a_relist_forgets_what_is_not_in_it(house, hello):
     """Events that were missed are made up for."""
     agent = await house.agent(hello)

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import signal
+import time
 
 from . import endings
 from .hosting import Host
@@ -38,12 +39,24 @@ async def serve(settings: Settings) -> None:
     await host.ended.wait()
     orphaned.cancel()
     door_server.close()
+    await host.processes.end_all()
+    await _take_leave(door, settings.farewell_seconds)
+    journal.flush()
+
+
+async def _take_leave(door: Door, patience: float) -> None:
+    """Refuses what gateways still ask until they have let go of their connections, but not for ever.
+
+    A request that crosses the end of its environment hears NotIdle and is tried elsewhere; lost with the connection it
+    could not be: nobody would know whether it had run.
+    """
+    limit = time.monotonic() + patience
+    while door.connections and time.monotonic() < limit:  # noqa: ASYNC110  connections set no event
+        await asyncio.sleep(0.01)
     # What was answered last has to leave the socket before the process does.
     for connection in list(door.connections):
         connection.close()
     await asyncio.sleep(0.02)
-    await host.processes.end_all()
-    journal.flush()
 
 
 async def live(settings: Settings) -> None:

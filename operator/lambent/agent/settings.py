@@ -10,6 +10,7 @@ from typing import Self
 from .protocol.names import DOOR_PORT, RUNTIME_API_PORT
 
 DEFAULT_ORPHAN_SECONDS = 900.0
+DEFAULT_FAREWELL_SECONDS = 1.0
 _VARIABLE = "LAMBENT_VARIABLE_"
 _NOT_THE_IMAGES = re.compile(r"LAMBENT_.*|KUBERNETES_(SERVICE|PORT)(_.*)?")
 """Ours, and what the kubelet adds to every container."""
@@ -46,6 +47,8 @@ class Settings:
     freeze: bool = True
     """Every process of the function stands still between invocations."""
     orphan_seconds: float = DEFAULT_ORPHAN_SECONDS
+    farewell_seconds: float = DEFAULT_FAREWELL_SECONDS
+    """How long an agent that ends waits for gateways to let go of their connections."""
     program: Program | None = None
     """Of a container image; else a bootstrap is looked for."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class Settings:
             prestart=environment.get("LAMBENT_PRESTART", "0") == "1",
             freeze=(environment.get("LAMBENT_FREEZE") or "1") != "0",
             orphan_seconds=float(_number(environment, "LAMBENT_ORPHAN_SECONDS", int(DEFAULT_ORPHAN_SECONDS))),
+            farewell_seconds=_seconds(environment, "LAMBENT_FAREWELL_SECONDS", DEFAULT_FAREWELL_SECONDS),
             program=_program(environment),
             variables={
                 name.removeprefix(_VARIABLE): value for name, value in environment.items() if name.startswith(_VARIABLE)
@@ -90,6 +94,13 @@ def _program(environment: Mapping[str, str]) -> Program | None:
         raise ValueError("LAMBENT_COMMAND must be a JSON list of strings")
     own = {name: value for name, value in environment.items() if not _NOT_THE_IMAGES.fullmatch(name)}
     return Program(tuple(arguments), environment.get("LAMBENT_WORKING_DIRECTORY") or "/", own)
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f"{name} must be a number of seconds, not {text!r}")
+    return float(text or default)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -34,7 +34,9 @@ _AGENT_DEFAULTS = (
     "LAMBENT_RUNTIME_DIR",
     "LAMBENT_BOOTSTRAP",
     "LAMBENT_PRESTART",
+    "LAMBENT_FREEZE",
     "LAMBENT_ORPHAN_SECONDS",
+    "LAMBENT_FAREWELL_SECONDS",
 )
 """Settings of the agent that a user's image must not choose: set, and empty, which means the default."""
 _LABEL_CHARS_MAX = 63

@@ -154,11 +154,17 @@ class Environments:
             environment.task.cancel()
             environment.task = None
         if not self._is_lent(environment):
-            self.pools.lose(environment)
+            self._let_go(environment)
         elif environment.pod.finished or environment.ended:
             # What it said before it ended is here by now or never: a node that died closes no connection.
             loop = asyncio.get_running_loop()
             loop.call_later(_LAST_WORDS_SECONDS, environment.door.abort, "the environment ended")
+
+    def _let_go(self, environment: Environment) -> None:
+        """Nobody here has it any more. Its agent, when it is told to end, waits for us to hang up."""
+        self.pools.lose(environment)
+        if environment.pod.deleting:
+            environment.door.close()
 
     def _is_lent(self, environment: Environment) -> bool:
         pool = self.pools.find(environment.key)
@@ -226,7 +232,7 @@ class Environments:
         elif environment.phase is Phase.READY:
             self.again(environment)
         else:
-            self.pools.lose(environment)
+            self._let_go(environment)
 
     def ready(self, environment: Environment) -> None:
         """Tending is over: lend it."""

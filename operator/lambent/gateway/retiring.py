@@ -48,6 +48,7 @@ class Retiring:
         try:
             await environment.door.connect(DIAL_SECONDS)
             await environment.door.drain(self._ownership.header, DRAIN_SECONDS)
+            environment.door.close()  # the agent ends when all have hung up
         except (NotIdle, StaleOwner):
             self._environments.reinstate(environment)
             return False
