@@ -14,6 +14,7 @@ COMMANDS = {
     "logs": "Print a function's logs, of all its execution environments.",
     "top": "Show live concurrency, rates, cold starts and durations.",
     "get": "List functions, or show some.",
+    "local": "Run a function on this machine, without a cluster; sample events.",
     "completion": "Print a script that teaches a shell to complete.",
     "version": "Print the versions of this program and of what is installed.",
 }
@@ -30,6 +31,7 @@ Examples:
   lambent invoke hello '{"name": "you"}'
   lambent logs hello --follow
   lambent top --all-namespaces
+  lambent local invoke -f function.yaml -e event.json
   lambent invoke --help
 
 """

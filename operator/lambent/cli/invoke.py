@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-import stat
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ import click
 
 from lambent.model.errors import Refused, Unavailable
 
-from . import flags, functions, identities, printing, releases
+from . import answers, flags, functions, identities, payloads, printing, releases
 from .completing import complete_functions
 from .gateways import Call, Door, Outcome
 from .outcomes import CommandFailed, ExitCode
@@ -105,7 +102,7 @@ def invoke(session: flags.Session, name: str, payload: str | None, form: str | N
         payload=_payload(payload, words["file"]),
         qualifier=words["qualifier"],
         invocation_type=words["invocation_type"],
-        client_context=_client_context(words["client_context"]),
+        client_context=payloads.client_context(words["client_context"]),
         tail=words["log_tail"] or form is not None,
         timeout=words["timeout"],
     )
@@ -137,7 +134,7 @@ def _payload(given: str | None, file: str | None) -> bytes:
         raise click.UsageError("give the payload as an argument or by --file, not both")
     if given is not None and given != "-":
         return os.fsencode(given)
-    if file == "-" or given == "-" or (file is None and _is_piped()):
+    if file == "-" or given == "-" or (file is None and payloads.is_piped()):
         return sys.stdin.buffer.read()
     if file is None:
         return b""
@@ -145,27 +142,6 @@ def _payload(given: str | None, file: str | None) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise CommandFailed(ExitCode.USAGE, f"payload file {file}: {error.strerror}") from error
-
-
-def _is_piped() -> bool:
-    """Whether standard input is a pipe, a file or a socket: a terminal has nothing to say, nor has /dev/null."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError, AttributeError):  # closed, or none at all
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
-
-
-def _client_context(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        context = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter("it is not JSON", param_hint="'--client-context'") from error
-    if not isinstance(context, dict):
-        raise click.BadParameter("it is no JSON object", param_hint="'--client-context'")
-    return text
 
 
 def _print(outcome: Outcome, form: str | None, *, show_log: bool) -> int:
@@ -178,9 +154,9 @@ def _print(outcome: Outcome, form: str | None, *, show_log: bool) -> int:
     if show_log and outcome.log:
         click.echo(outcome.log.replace("\r", "\n").rstrip("\n"), err=True)
     if form is not None:
-        click.echo(printing.document(_facts(outcome, body), form), nl=False)
+        click.echo(printing.document(answers.facts(outcome, body), form), nl=False)
     elif failed:
-        click.echo(_story(body, outcome.request_id), err=True)
+        click.echo(answers.story(body, outcome.request_id), err=True)
     if outcome.status == 204:
         click.echo("DryRun: the function is there and you may invoke it", err=True)
     return ExitCode.FUNCTION_FAILED if failed else ExitCode.OK
@@ -195,35 +171,3 @@ def _pass_on(outcome: Outcome) -> None:
         last = piece
     if sys.stdout.isatty() and not last.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")
-
-
-def _facts(outcome: Outcome, body: bytes) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "statusCode": outcome.status,
-        "executedVersion": outcome.executed_version or None,
-        "requestId": outcome.request_id,
-        "functionError": outcome.function_error,
-    }
-    try:
-        facts["payload"] = json.loads(body) if body else None
-    except ValueError:
-        facts["payloadBase64"] = base64.b64encode(body).decode()
-    facts["log"] = (outcome.log or "").replace("\r", "\n") or None
-    return {key: value for key, value in facts.items() if value is not None or key == "payload"}
-
-
-def _story(body: bytes, request_id: str) -> str:
-    """What the function says about its failure: type and message first, then the stack."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        return f"error: the function failed: {body.decode('utf-8', 'replace')}"
-    kind, message = said.get("errorType"), said.get("errorMessage")
-    told = ": ".join(str(part) for part in (kind, message) if part) or "it gave no reason"
-    stack = said.get("stackTrace") or said.get("trace") or []
-    lines = [f"error: the function failed: {told}"]
-    if isinstance(stack, list):
-        lines += [str(line).rstrip("\n") for line in stack]
-    return "\n".join([*lines, f"request id: {request_id}"])

@@ -10,9 +10,10 @@ from . import limits
 from .fields import Fields, KubernetesName
 from .schemas import Rule
 
-_SOURCES = ("inline", "zipFile", "url", "s3Bucket", "configMapRef", "artifactUri", "imageUri")
-_GIVEN = "[" + ", ".join(f"has(self.{source})" for source in _SOURCES) + "]"
-_LISTED = f"{', '.join(_SOURCES[:-1])} and {_SOURCES[-1]}"
+SOURCES = ("inline", "zipFile", "url", "s3Bucket", "configMapRef", "artifactUri", "imageUri")
+"""The fields of which one is given."""
+_GIVEN = "[" + ", ".join(f"has(self.{source})" for source in SOURCES) + "]"
+_LISTED = f"{', '.join(SOURCES[:-1])} and {SOURCES[-1]}"
 
 
 class ConfigMapCode(Fields):
