@@ -1,7 +1,7 @@
 """`lambent local generate-event`: a command for each document in `events/`, its parameters as flags.
 
-A document is `{"help", "parameters": {name: [default, help]}, "event"}`; a default may use other parameters, and what the
-template uses of COMMON needs no mention. One folder a source, one file a type.
+A document is `{"help", "parameters": {name: [default, help]}, "event"}`; a default may use other parameters, and what
+the template uses of COMMON needs no mention. One folder a source, one file a type.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a document of `events/` becomes an event: placeholders, filters, and what services put into strings. Pure.
 
 `${name}` is a parameter's value; `${name|filter|filter:argument}` what filters make of it. A string that is nothing but
-a placeholder becomes the value itself, of whatever type. An object whose only key is `$json` or `$gzip` becomes the text
-of what stands in it: compact JSON, or that compressed and as base64; `$merge` makes one object of a list of them.
+a placeholder becomes the value itself, of whatever type. An object whose only key is `$json` or `$gzip` becomes the
+text of what stands in it: compact JSON, or that compressed and as base64; `$merge` makes one object of a list of them.
 """
 
 from __future__ import annotations
