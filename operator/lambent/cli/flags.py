@@ -8,14 +8,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import kubeconfigs, releases
-from .clusters import Cluster
 from .completing import complete_contexts, complete_namespaces
 from .outcomes import CommandFailed
+
+if TYPE_CHECKING:
+    from . import kubeconfigs
+    from .clusters import Cluster  # HTTP and TLS: not for a command that asks no cluster
 
 Command = Callable[..., Any]
 
@@ -57,6 +59,8 @@ class Session:
         Raises:
             CommandFailed: none is configured.
         """
+        from .clusters import Cluster
+
         return Cluster(self._choice, self._timeout)
 
     @functools.cached_property
@@ -66,6 +70,8 @@ class Session:
 
     @functools.cached_property
     def _choice(self) -> kubeconfigs.Context:
+        from . import kubeconfigs
+
         return kubeconfigs.load(self._kubeconfig, self._context)
 
     def cluster_if_any(self) -> Cluster | None:
@@ -107,6 +113,8 @@ def of_release(command: Command) -> Command:
 
     @functools.wraps(command)
     def run(*arguments: Any, system_namespace: str | None, release: str | None, **rest: Any) -> Any:
+        from . import releases
+
         return command(*arguments, wanted=releases.Wanted(system_namespace, release), **rest)
 
     options = (

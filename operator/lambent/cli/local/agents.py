@@ -74,9 +74,9 @@ class Agent:
 
     def port(self) -> int:
         """Where its door is; waits until it listens. Raises CommandFailed when it never will."""
-        with os.fdopen(self._ready, "rb") as ready:
+        descriptor, self._ready = self._ready, -1
+        with os.fdopen(descriptor, "rb") as ready:
             line = ready.readline()
-        self._ready = -1
         if not line:
             raise CommandFailed(ExitCode.SERVICE_FAILED, "the agent has ended before it listened")
         return int(json.loads(line)["port"])

@@ -17,7 +17,7 @@ import click
 from lambent.cli import flags, printing
 from lambent.cli.outcomes import ExitCode
 
-from .templates import assign, parameters_of, render
+from .templates import assign, parameters_of, render, utc
 
 EVENTS: Final = Path(__file__).parent / "events"
 COMMON: Final = {
@@ -65,6 +65,8 @@ def event_of(source: str, kind: str, given: dict[str, str]) -> Any:
     """The event, of defaults and what was given. ValueError for a value that cannot be what it should be."""
     defaults = {name: default for name, (default, _) in parameters(source, kind).items()}
     values = {**defaults, **given}
+    if "time" in values:
+        values["time"] = utc(values["time"])
     values |= {name: render(default, values) for name, default in defaults.items() if name not in given}
     return render(document(source, kind)["event"], values)
 

@@ -19,9 +19,10 @@ from lambent.model.errors import LambentError
 
 from .doors import Outcome
 from .running import Order, run
-from .watching import changes, look, wait_for_change
+from .watching import Watched, changes, look, wait_for_change
 
 _MAX_TIMEOUT_SECONDS = 900
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EPILOG = """\b
 Examples:
   lambent local invoke -f function.yaml                          # the event is {}
@@ -123,7 +124,7 @@ def invoke(*, event: str | None, log: str | None, watch: bool, form: str | None,
             sink=_sink(out),
         )
         events = Events(event)
-        return _go_on(order, events, form) if watch else _print(run(order, events.read()), form)
+        return _go_on(order, events, form, log) if watch else _print(run(order, events.read()), form)
 
 
 class Events:
@@ -163,20 +164,20 @@ class Events:
         return self._piped
 
 
-def _go_on(order: Order, events: Events, form: str | None) -> int:
+def _go_on(order: Order, events: Events, form: str | None, log: str | None) -> int:
     """One run after another, until Ctrl-C. What changes while one runs brings the next."""
     while True:
-        places = _watched(order, events)
-        before = look(places)
+        watched = Watched(tuple(_watched(order, events)), log)
+        before = look(watched)
         try:
             _print(run(order, events.read()), form)
         except (LambentError, click.UsageError) as error:
             click.echo(f"error: {error}", err=True)
             if isinstance(error, CommandFailed) and error.hint:
                 click.echo(error.hint, err=True)
-        if not changes(before, look(places)):
+        if not changes(before, look(watched)):
             click.echo("watching for changes, Ctrl-C ends", err=True)
-        changed, _ = wait_for_change(places, before)
+        changed, _ = wait_for_change(watched, before)
         shown = [os.path.relpath(path) for path in changed[:3]]
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         click.echo(f"\nchanged: {', '.join(shown)}{more}", err=True)
@@ -232,15 +233,17 @@ def _sink(out: BinaryIO) -> Any:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """What asks us to end does it as Ctrl-C does, so that no process and no file stays."""
+    """What asks us to end does it as Ctrl-C does, and once: nothing disturbs the end, so that nothing stays."""
 
     def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        asked = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup does
+        before.update({number: signal.signal(number, interrupt) for number in asked})
     try:
         yield
     finally:

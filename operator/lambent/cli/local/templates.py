@@ -79,6 +79,11 @@ def assign(event: Any, path: str, value: Any) -> None:
             place = place[key]
 
 
+def utc(text: str) -> str:
+    """A moment in ISO 8601 as services write it: `2026-01-01T12:00:00.000Z`. ValueError for what is none."""
+    return _iso(_moment(text))
+
+
 def _text(template: str, values: Mapping[str, Any]) -> Any:
     whole = PLACEHOLDER.fullmatch(template)
     if whole is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 State = dict[str, tuple[int, int, int]]
 """Path → modification time (ns), size, inode."""
@@ -18,14 +20,24 @@ _PASSED_OVER = frozenset({"__pycache__", "node_modules", "site-packages"})
 _UNINTERESTING = (".pyc", ".swp", ".swx", "~")
 
 
-def look(places: Iterable[str]) -> State:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Files and folders that are looked at, and one that we write ourselves."""
+
+    places: tuple[str, ...]
+    own: str | None = None
+
+
+def look(watched: Watched) -> State:
     """Files and, in folders, everything but hidden folders, caches and installed packages."""
     found: State = {}
-    for place in places:
+    for place in watched.places:
         if os.path.isdir(place):  # noqa: PTH112  a path a poll: pathlib costs more than the question
             _look_into(place, found)
         else:
             _note(place, place, found)
+    if watched.own is not None:
+        found.pop(str(Path(watched.own).resolve()), None)
     return found
 
 
@@ -35,16 +47,16 @@ def changes(before: State, after: State) -> list[str]:
 
 
 def wait_for_change(
-    places: Sequence[str], before: State, pause: Callable[[float], None] = time.sleep
+    watched: Watched, before: State, pause: Callable[[float], None] = time.sleep
 ) -> tuple[list[str], State]:
     """Blocks until something differs from `before` and has come to rest: what, and how it is now."""
     while True:
         begun = time.monotonic()
-        now = look(places)
+        now = look(watched)
         cost = time.monotonic() - begun
         if now != before:
             pause(_SETTLED_SECONDS)
-            while (later := look(places)) != now:
+            while (later := look(watched)) != now:
                 now = later
                 pause(_SETTLED_SECONDS)
             if now != before:
