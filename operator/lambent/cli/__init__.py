@@ -2,7 +2,7 @@
 
 `entering`       from the shell's arguments to an exit code; `outcomes` what the codes mean
 `commands`       the commands, imported when they are asked for; `flags` what they share, kubectl's flags among it
-`invoke` `logs` `top` `get` `version` `completion`   one command each, as people use it; `local/` those without a cluster
+`invoke` `logs` `top` `get` `version` `completion`   one command each, as people use it; `local/` without a cluster
 `answers` `payloads`   what an invocation came to, and what went into it
 `kubeconfigs`    which cluster and who we are to it; `credentials` the plugins that know
 `connections`    HTTP; `clusters` the API server over it
