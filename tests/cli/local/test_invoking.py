@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_the_answer_is_on_standard_output_and_the_log_on_standard_error(project,
     assert (done.code, done.out) == (0, '{"hello": "you"}')
     number = r"[0-9.]+ ms"
     assert re.fullmatch(
-        r"INIT_START Runtime Version: python3\.11.*\n"
+        r"INIT_START Runtime Version: python:?3\.11\n"
         r"START RequestId: (?P<id>[0-9a-f-]{36}) Version: \$LATEST\n"
         r"at work\n"
         r"END RequestId: (?P=id)\n"
@@ -122,6 +123,13 @@ def test_the_function_sees_what_it_sees_on_lambda(project, invoke, monkeypatch):
     assert (environ["AWS_REGION"], environ["_HANDLER"]) == ("eu-west-3", "src/app.handler")
     assert environ["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.11"
     assert not [name for name in environ if name.startswith(("LAMBENT_", "KUBECONFIG"))]
+
+
+def test_the_example_of_the_readme_runs_here_too(cli, temporary):
+    """The same manifest as on a cluster."""
+    example = str(Path(__file__).resolve().parents[3] / "examples/hello/function.yaml")
+    done = cli("local", "invoke", "-f", example, "-e", '{"name": "you"}', stdin=b"")
+    assert (done.code, json.loads(done.out)["message"]) == (0, "Hello, you!")
 
 
 def test_a_failure_of_the_function_is_told_and_exits_with_1(project, invoke):

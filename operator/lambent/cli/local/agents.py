@@ -90,11 +90,8 @@ class Agent:
     def end(self) -> None:
         """At once, with every process of the function: they are below it, wherever they tried to go."""
         while self._process.poll() is None:
-            below = descendants(self._process.pid)
-            for pid in below:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            if not below:
+            killed = [_kill(pid) for pid in descendants(self._process.pid)]
+            if not any(killed):
                 self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.01)
@@ -110,6 +107,15 @@ class Agent:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             sink(line.rstrip(b"\r\n").replace(b"\r", b"\n") + b"\n")
+
+
+def _kill(pid: int) -> bool:
+    """Whether it could be; one that has changed its user cannot."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def descendants(root: int) -> list[int]:

@@ -78,6 +78,8 @@ class _Python:
 
 def _python(runtime: str, place: Place) -> Launch:
     wanted = runtime.removeprefix("python")
+    if not _PYTHON_BOOTSTRAP.is_file():  # a link into the checkout, which a copy of the package alone has not
+        raise CommandFailed(ExitCode.SERVICE_FAILED, f"this copy of lambent is incomplete: no {_PYTHON_BOOTSTRAP}")
     found = _find_python(wanted, place.interpreter)
     note = "" if found.version == wanted else f"{runtime} runs on Python {found.version}: {found.program}"
     program = _launcher(place.own, [found.program, "-s", str(_PYTHON_BOOTSTRAP)])
@@ -145,8 +147,7 @@ def _node(runtime: str, place: Place) -> Launch:
         "LAMBENT_BOOTSTRAP": _launcher(place.own, [program, str(script)], ' "$_HANDLER"'),
         "LAMBENT_RUNTIME_DIR": str(client.parents[1]),
     }
-    path = [place.opt_root / "nodejs" / "node_modules", client.parent, place.task_root]
-    return Launch(settings, {"NODE_PATH": os.pathsep.join(str(each) for each in path)})
+    return Launch(settings)
 
 
 def _find_node_client(task_root: Path, program: Path) -> Path | None:
