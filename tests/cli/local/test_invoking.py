@@ -208,6 +208,33 @@ def test_layers_stand_for_opt_and_later_ones_win(project, invoke):
     assert (project.folder / "one/python/both.py").read_text() == "name = 'of one'"
 
 
+def test_an_extension_of_a_layer_runs_beside_the_function(project, invoke):
+    """Told of the invocation, and of the shutdown after it."""
+    project.python(HELLO)
+    project.file(
+        "layer/extensions/watcher",
+        f"""
+        #!{sys.executable}
+        import json, os, urllib.request
+        api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2020-01-01/extension/"
+        wanted = json.dumps({{"events": ["INVOKE", "SHUTDOWN"]}}).encode()
+        name = {{"Lambda-Extension-Name": "watcher"}}
+        with urllib.request.urlopen(urllib.request.Request(api + "register", wanted, name)) as answer:
+            identifier = {{"Lambda-Extension-Identifier": answer.headers["Lambda-Extension-Identifier"]}}
+        kind = None
+        while kind != "SHUTDOWN":
+            with urllib.request.urlopen(urllib.request.Request(api + "event/next", headers=identifier)) as answer:
+                kind = json.load(answer)["eventType"]
+            print("told of", kind, flush=True)
+        """,
+        0o755,
+    )
+    done = invoke("--layer", str(project.folder / "layer"))
+    assert (done.code, done.out) == (0, '{"hello": "world"}')
+    assert "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n" in done.err
+    assert re.search("told of INVOKE\n(.*\n)*REPORT .*\n(.*\n)*told of SHUTDOWN\n", done.err)
+
+
 def test_a_custom_runtime_brings_its_bootstrap(project, invoke):
     """`provided`: the program of the code's folder, with the Runtime API in its environment."""
     project.write("runtime: provided.al2023\nhandler: any\ncode: {artifactUri: registry.example/app:1}")
