@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 
 import pytest
-from tests.agent.driving import claim_of, zipped
+from tests.agent.driving import ROOT, claim_of, zipped
 
 from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
@@ -109,6 +111,22 @@ async def test_an_extension_learns_of_each_invocation_and_of_the_end(function):
     assert (last["eventType"], last["shutdownReason"]) == ("SHUTDOWN", "spindown")
     assert set(last) == {"eventType", "shutdownReason", "deadlineMs"}
     assert "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n" in log
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the guide's extension needs curl")
+async def test_the_guides_extension_in_shell_works(function):
+    """As it stands on the page."""
+    page = (ROOT / "docs/guide/extensions.md").read_text()
+    source = re.search(r"^```sh\n(.*?)^```$", page, re.M | re.S)[1]
+    agent, caller, claimed = await function({"from-the-guide": source}, env={"PATH": os.environ["PATH"]})
+    assert claimed.error is None, (claimed, agent.log())
+    for number in range(3):
+        assert (await caller.invoke(request_id=f"r{number}")).error is None
+    agent.process.terminate()
+    assert await asyncio.to_thread(agent.process.wait, 20) == 0
+    told = [json.loads(line) for line in agent.log().splitlines() if line.startswith('{"eventType"')]
+    assert [event.get("requestId", event["eventType"]) for event in told] == ["r0", "r1", "r2", "SHUTDOWN"]
+    assert "ShutdownFailed" not in agent.log()
 
 
 async def test_an_extension_has_the_functions_environment_without_the_runtimes(function):
