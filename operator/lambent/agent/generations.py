@@ -254,19 +254,23 @@ class Generation:
         if runtime is not None and runtime.pid == pid:
             if self._ending is None:
                 out_of_memory = code == -9 and self._sandbox.meter.oom_kills() > self._oom_kills
-                fault = exited(code, out_of_memory=out_of_memory)
-                self._last_words = asyncio.get_running_loop().create_task(self._after_exit(fault))
+                self._runtime_exited(exited(code, out_of_memory=out_of_memory))
         elif self._extensions is not None:
             self._extensions.exited(pid, code)
+
+    def _runtime_exited(self, fault: Fault) -> None:
+        if self._invocation is None and self._init is None:
+            self._fail(fault)  # at once, so that no invocation begins with it
+        else:
+            self._last_words = asyncio.get_running_loop().create_task(self._after_exit(fault))
 
     async def _after_exit(self, fault: Fault) -> None:
         """What the runtime posted before it ended is still in its sockets: read that first."""
         api, limit = self._sandbox.api, time.monotonic() + _LAST_WORDS
-        if self._invocation is not None or self._init is not None:
-            for _ in range(3):
-                await asyncio.sleep(0)
-            while not api.is_silent() and time.monotonic() < limit:  # noqa: ASYNC110  the kernel sets no event
-                await asyncio.sleep(0.001)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        while not api.is_silent() and time.monotonic() < limit:  # noqa: ASYNC110  the kernel sets no event
+            await asyncio.sleep(0.001)
         self._fail(fault)
 
     def _fail(self, fault: Fault) -> None:
