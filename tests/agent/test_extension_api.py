@@ -7,6 +7,7 @@ import pytest
 from tests.agent.driving import Answer, Caller, claim_of, zipped
 
 from lambent.agent.extension_states import Extension, ExtensionRefusal, ExtensionState, Roster
+from lambent.agent.extensions import Extensions
 from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
 
@@ -253,3 +254,12 @@ def test_ten_extensions_may_register():
         roster.register("one-more", (), "11")
     assert refusal.value.error_type == "Extension.TooManyExtensions"
     assert roster.register("outside", ("INVOKE", "INVOKE"), "12").events == ("INVOKE",)
+
+
+def test_an_orderly_end_has_lambdas_budgets():
+    """500 ms for internal extensions only, 2 s with an external one."""
+    extensions = Extensions(None, None, None)
+    extensions.roster.register("inside", ("INVOKE",), "1")
+    assert extensions.budget == 0.5
+    extensions.roster.expect("outside", "2")
+    assert extensions.budget == 2.0

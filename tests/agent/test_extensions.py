@@ -284,21 +284,25 @@ async def test_an_extension_that_crashes_in_shutdown_delays_nobody(function):
     bad = LOOP.replace("sys.exit(0)", "sys.exit(9)")
     agent, caller, _ = await function({"bad": bad})
     await caller.invoke()
-    agent.process.terminate()
+    assert (await caller.call(b"POST", names.DRAIN_PATH)).json() == {"drained": True}
     assert await asyncio.to_thread(agent.process.wait, 20) == 0
     expected = "EXTENSION\tName: bad\tState: ShutdownFailed\tEvents: [INVOKE, SHUTDOWN]\tError Type: Extension.Crash\n"
     assert expected in agent.log()
 
 
-async def test_the_runtime_hears_sigterm_before_extensions_hear_shutdown(function):
-    """Only where there are extensions; without, SIGKILL is all."""
+@pytest.mark.parametrize("extensions", [{"watcher": LOOP}, {}], ids=["with extensions", "without"])
+async def test_the_runtime_hears_sigterm_only_where_there_are_extensions(function, extensions):
+    """And before they hear SHUTDOWN; without extensions SIGKILL is all."""
     files = {"bootstrap": RUNTIME}
-    agent, _, claimed = await function({"watcher": LOOP}, files=files, managed=False, runtime="provided.al2023")
+    agent, _, claimed = await function(extensions, files=files, managed=False, runtime="provided.al2023")
     assert claimed.error is None
     agent.process.terminate()
     assert await asyncio.to_thread(agent.process.wait, 20) == 0
     log = agent.log()
-    assert log.index("runtime ends") < log.index('"SHUTDOWN"')
+    if extensions:
+        assert log.index("runtime ends") < log.index('"SHUTDOWN"')
+    else:
+        assert "runtime ends" not in log
 
 
 async def test_an_invocation_that_waits_for_an_earlier_end_to_its_timeout_starts_nothing(function):

@@ -11,7 +11,6 @@ from .protocol.http1 import Request
 from .protocol.writing import encode_response
 from .runtime_api import GET_ONLY, POST_ONLY, RuntimeConnection
 
-PREFIX: Final = b"/2020-01-01/extension/"
 _NAME: Final = b"lambda-extension-name"
 _FEATURE: Final = b"lambda-extension-accept-feature"
 _IDENTIFIER: Final = b"lambda-extension-identifier"
@@ -25,9 +24,9 @@ _FORMAT: Final = "InvalidRequestFormat"
 
 
 def answer(generation: Generation, connection: RuntimeConnection, request: Request) -> None:
-    """One of the four calls."""
+    """One of the four calls; `hosting` says below which path."""
     head = request.head
-    path = head.target.removeprefix(PREFIX)
+    path = head.target.partition(b"/extension/")[2]
     method = _METHODS.get(path)
     if method is None:
         connection.answer(_NOT_FOUND)
