@@ -1,73 +1,76 @@
 """Between invocations every process of the function stands still, its extensions included.
 
 A container may not write to its cgroup, so the kernel's freezer is not ours to use: SIGSTOP and SIGCONT are. As PID 1
-one `kill(-1, …)` reaches everybody else at once; elsewhere our descendants are signalled one by one, parents first, so
-that nobody can fork behind our back. Costs two system calls an invocation as PID 1.
+one `kill(-1, …)` reaches everybody else at once. Elsewhere the groups of what was started here stop at once, and a
+moment later, when nobody has called meanwhile, whoever has left them: looking for those takes longer than an echo.
 """
 
+import asyncio
 import os
 import signal
-from collections.abc import Callable
+from typing import Final
 
 from .journal import Journal
-from .supervising import descendants
+from .supervising import Processes, descendants
+
+_MOMENT: Final = 0.01  # seconds
 
 
 class Freezer:
     """Stops and continues; `on` false does neither."""
 
-    def __init__(self, journal: Journal, *, on: bool) -> None:
+    def __init__(self, journal: Journal, processes: Processes, *, on: bool) -> None:
         self._journal = journal
+        self._processes = processes
         self._on = on
         self._frozen = False
-        self._stopped: list[int] = []
-        alone = os.getpid() == 1
-        self._stop: Callable[[], None] = _stop_everybody if alone else self._stop_descendants
-        self._continue: Callable[[], None] = _continue_everybody if alone else self._continue_descendants
+        self._alone = os.getpid() == 1
+        self._strays: list[int] = []
+        self._search: asyncio.TimerHandle | None = None
 
     def freeze(self) -> None:
         """Nobody of the function runs any more."""
         if self._on and not self._frozen:
             self._frozen = True
-            self._stop()
+            self._signal(signal.SIGSTOP)
+            if not self._alone:
+                self._search = asyncio.get_running_loop().call_later(_MOMENT, self._stop_strays)
             self._journal.frozen()
 
     def thaw(self) -> None:
         """They go on where they were."""
         if self._frozen:
-            self._frozen = False
-            self._continue()
+            self.forget()
+            self._signal(signal.SIGCONT)
+            for pid in self._strays:
+                _send(pid, signal.SIGCONT)
+            self._strays = []
             self._journal.thawed()
 
     def forget(self) -> None:
-        """Whoever stood still is no more."""
+        """Nobody stands still any more."""
         self._frozen = False
-        self._stopped = []
+        if self._search is not None:
+            self._search.cancel()
+            self._search = None
 
-    def _stop_descendants(self) -> None:
-        self._stopped = stop_tree(os.getpid())
+    def _signal(self, number: int) -> None:
+        if self._alone:
+            _send(-1, number)
+        else:
+            for pid in self._processes.started:
+                _send(-pid, number)
 
-    def _continue_descendants(self) -> None:
-        for pid in self._stopped:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                continue
-        self._stopped = []
+    def _stop_strays(self) -> None:
+        self._search = None
+        self._strays = stop_tree(os.getpid())
 
 
-def _stop_everybody() -> None:
+def _send(target: int, number: int) -> None:
     try:
-        os.kill(-1, signal.SIGSTOP)
-    except ProcessLookupError:
-        return
-
-
-def _continue_everybody() -> None:
-    try:
-        os.kill(-1, signal.SIGCONT)
-    except ProcessLookupError:
-        return
+        os.kill(target, number)
+    except OSError:
+        return  # ended meanwhile
 
 
 def stop_tree(root: int) -> list[int]:

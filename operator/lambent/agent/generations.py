@@ -181,7 +181,6 @@ class Generation:
     def invoke(self, invocation: Invocation, number: int) -> None:
         """The event to the runtime and to the extensions that want it, then they wake."""
         self._invocation = invocation
-        self._runtime_waits = False
         self._sandbox.api.offer(invocation.render(number))
         if self._extensions is not None:
             self._extensions.invoke(invocation)
@@ -204,12 +203,11 @@ class Generation:
             self._check_init()
         elif invocation is not None and invocation.responded and invocation.fault is None:
             now = asyncio.get_running_loop().time()
-            self._runtime_waits = True
+            invocation.runtime_done = True
             if self._runtime is not None:
                 self._runtime.pipe.drain()
             self._sandbox.journal.runtime_done(invocation, now)
-            if self._extensions is None or self._extensions.roster.at_rest:
-                self._finish(invocation, now)
+            self._finish(invocation, now)
 
     def runtime_answered(self, post: Post) -> None:
         """The runtime has posted a response or an error: the caller has it before anything else happens."""
@@ -229,13 +227,16 @@ class Generation:
         invocation = self._invocation
         if self._init is not None:
             self._check_init()
-        elif invocation is None or not self._runtime_waits or invocation.fault is not None:
-            return
-        elif self.extensions.roster.at_rest:
-            self.extensions.drain()
+        elif invocation is not None and invocation.runtime_done and invocation.fault is None:
             self._finish(invocation, asyncio.get_running_loop().time())
 
     def _finish(self, invocation: Invocation, now: float) -> None:
+        """Unless an extension is still at work."""
+        extensions = self._extensions
+        if extensions is not None:
+            if not extensions.roster.at_rest:
+                return
+            extensions.drain()
         self._invocation = None
         self._keeper.invocation_done(invocation, now)
 

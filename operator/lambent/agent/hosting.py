@@ -44,7 +44,7 @@ class Host:
         self._settings = settings
         self._journal = journal
         self._meter = meter
-        self._freezer = Freezer(journal, on=settings.freeze)
+        self._freezer = Freezer(journal, self.processes, on=settings.freeze)
         self._sandbox: Sandbox | None = None
         self._present: Generation | None = None
         self._answer: asyncio.Task[ClaimAnswer] | None = None
@@ -90,7 +90,8 @@ class Host:
         self._code_fault = fault = await self._prepare_code(claim)
         took = 0.0
         if fault is None:
-            fault, took = await self._initialise(claim, "init", claim.initTimeoutMs)
+            generation = await self._next_generation()
+            fault, took = await generation.initialise(claim, self._log_stream, "init", claim.initTimeoutMs)
         self._journal.follow(None)
         if fault is None:
             self._init_ms = took
@@ -122,9 +123,6 @@ class Host:
             return None
         self._journal.fault(fault, claim.claimId)
         return fault
-
-    async def _initialise(self, claim: Claim, phase: str, timeout_ms: float | None) -> tuple[Fault | None, float]:
-        return await (await self._next_generation()).initialise(claim, self._log_stream, phase, timeout_ms)
 
     @property
     def _generation(self) -> Generation:
@@ -166,12 +164,15 @@ class Host:
         if self._code_fault is not None:
             self._fail(invocation, self._code_fault)
             return
-        fault, took = await self._initialise(claim, "invoke", None)
-        invocation.init_ms, invocation.init_counts = took, False
+        generation = await self._next_generation()
         if invocation.fault is not None:
             return  # its deadline passed meanwhile and has been dealt with
+        fault, took = await generation.initialise(claim, self._log_stream, "invoke", None)
+        invocation.init_ms, invocation.init_counts = took, False
+        if invocation.fault is not None:
+            return
         if fault is None:
-            self._generation.invoke(invocation, self._number)
+            generation.invoke(invocation, self._number)
         else:
             self._fail(invocation, fault)
 
@@ -239,7 +240,8 @@ class Host:
             # A response that was posted in time stands (Lambda only marks the environment for reset).
             invocation.responded = True
             invocation.exchange.respond(fault.payload(invocation.request_id), is_error=True)
-        self._journal.runtime_done(invocation, ended)
+        if not invocation.runtime_done:
+            self._journal.runtime_done(invocation, ended)
         await ending
         self._journal.fault(fault, invocation.request_id)
         self._conclude(invocation, ended)

@@ -48,6 +48,7 @@ class Invocation:
     init_counts: bool = True
     responded: bool = False
     responded_at: float = 0.0
+    runtime_done: bool = False
     produced_bytes: int = 0
     error_type: str = ""
     fault: Fault | None = None

@@ -37,7 +37,8 @@ class Processes:
 
     def __init__(self, on_exit: Callable[[int, int], None]) -> None:
         self._on_exit = on_exit
-        self._started: dict[int, asyncio.Event] = {}
+        self.started: dict[int, asyncio.Event] = {}
+        """Each leads a session, and so a group, of its own. The event is set when it has ended."""
         self.childless = True
 
     def start(self, command: Command, output: int, kept: Sequence[int] = ()) -> int:
@@ -61,7 +62,7 @@ class Processes:
             )
         finally:
             os.chdir("/")
-        self._started[pid] = asyncio.Event()
+        self.started[pid] = asyncio.Event()
         self.childless = False
         prefer_as_oom_victim(pid)
         return pid
@@ -77,14 +78,14 @@ class Processes:
             if pid == 0:
                 self.childless = False
                 return
-            gone = self._started.pop(pid, None)
+            gone = self.started.pop(pid, None)
             if gone is not None:
                 gone.set()
                 self._on_exit(pid, os.waitstatus_to_exitcode(status))
 
     async def wait(self, pid: int, seconds: float) -> bool:
         """Whether a process that was started here has ended, at once or within `seconds`."""
-        gone = self._started.get(pid)
+        gone = self.started.get(pid)
         if gone is None:
             return True
         try:
@@ -96,7 +97,7 @@ class Processes:
 
     def signal(self, pid: int, number: int) -> None:
         """To one process that was started here; SIGKILL to its group as well. Nothing when it has ended."""
-        if pid in self._started:
+        if pid in self.started:
             send = os.killpg if number == signal.SIGKILL else os.kill
             try:
                 send(pid, number)
