@@ -113,12 +113,12 @@ RECORDS = {
     "start": ("platform.start", (invocation(),), {"requestId": "r1", "version": "$LATEST"}),
     "traced start": (
         "platform.start",
-        (invocation(trace_id=TRACE),),
+        (invocation(trace_id=TRACE.encode()),),
         {"requestId": "r1", "version": "$LATEST", "tracing": TRACING},
     ),
     "start with a trace that has no parent": (
         "platform.start",
-        (invocation(trace_id="Root=1-a-b"),),
+        (invocation(trace_id=b"Root=1-a-b"),),
         {"requestId": "r1", "version": "$LATEST", "tracing": {"type": "X-Amzn-Trace-Id", "value": "Root=1-a-b"}},
     ),
     "runtime done": (
@@ -133,7 +133,7 @@ RECORDS = {
     ),
     "runtime done with the handler's error": (
         "platform.runtimeDone",
-        (invocation(**ANSWERED, error_type="Function.Oops", trace_id=TRACE), 100.011, CLOCK),
+        (invocation(**ANSWERED, error_type="Function.Oops", trace_id=TRACE.encode()), 100.011, CLOCK),
         {
             "requestId": "r1",
             "status": "error",
@@ -165,7 +165,7 @@ RECORDS = {
     ),
     "report of a cold start with an extension": (
         "platform.report",
-        (invocation(trace_id=TRACE), figures(init_ms=174.0551), (NOON, 0.0012)),
+        (invocation(trace_id=TRACE.encode()), figures(init_ms=174.0551), (NOON, 0.0012)),
         {
             "requestId": "r1",
             "status": "success",
@@ -404,10 +404,10 @@ TEXT = {
     "failed report": (figures(fault=CRASH).line(), f"{FIELDS}Status: error\tError Type: Runtime.ExitError\t\n"),
     "late report": (figures(fault=LATE).line(), f"{FIELDS}Status: timeout\t\n"),
     "traced report": (
-        figures(trace_id=TRACE).line(),
+        figures(trace_id=TRACE.encode()).line(),
         f"{FIELDS}\nXRAY TraceId: 1-62e900b2-710d76f009d6e7785905449a\tSegmentId: 0efbd19962d95b05\tSampled: true\t\n",
     ),
-    "report of an unsampled trace": (figures(trace_id="Root=1-a-b;Parent=c;Sampled=0").line(), f"{FIELDS}\n"),
+    "report of an unsampled trace": (figures(trace_id=b"Root=1-a-b;Parent=c;Sampled=0").line(), f"{FIELDS}\n"),
     "failed init": (
         init_report_line(9999.9, "init", LATE),
         "INIT_REPORT Init Duration: 9999.90 ms\tPhase: init\tStatus: timeout\n",

@@ -111,15 +111,27 @@ class Audience:
         for _, listener in self._subscribers.values():
             listener.delivery.resume()
 
-    def hurry(self) -> None:
-        """The end is near: nothing is held back to fill a batch."""
-        for listener in self._listeners:
-            listener.delivery.hurry()
+    def calm(self) -> None:
+        """A generation begins: batches fill again."""
+        for _, listener in self._subscribers.values():
+            listener.delivery.hurry(on=False)
 
     async def settle(self, seconds: float) -> None:
-        """Waits at most so long until everything has been delivered."""
-        waiting = [asyncio.ensure_future(listener.delivery.delivered()) for listener in self._listeners]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=seconds)
-            for task in late:
-                task.cancel()
+        """Subscribers hear what there is, and from now on everything as it happens. Waits at most so long for them."""
+        deliveries = [listener.delivery for _, listener in self._subscribers.values()]
+        for delivery in deliveries:
+            delivery.hurry(on=True)
+        await _all_delivered(deliveries, seconds)
+
+    async def leave(self, seconds: float) -> None:
+        """The sink hears what there is, if it listens within that time."""
+        if self._sink is not None:
+            await _all_delivered([self._sink.delivery], seconds)
+
+
+async def _all_delivered(deliveries: Iterable[Delivery], seconds: float) -> None:
+    waiting = [asyncio.ensure_future(delivery.delivered()) for delivery in deliveries]
+    if waiting:
+        _, late = await asyncio.wait(waiting, timeout=seconds)
+        for task in late:
+            task.cancel()

@@ -97,10 +97,11 @@ class Delivery:
         if self._scope is not None:
             self._scope.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
 
-    def hurry(self) -> None:
-        """The end is near: from now on nothing is held back to fill a batch."""
-        self._eager = True
-        self.flush()
+    def hurry(self, *, on: bool) -> None:
+        """The end is near: from now on nothing is held back to fill a batch. Or it is not any more."""
+        self._eager = on
+        if on:
+            self.flush()
 
     async def delivered(self) -> None:
         """Returns when all that was added has left or has been given up. Bound it from outside."""

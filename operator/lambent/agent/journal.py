@@ -81,6 +81,8 @@ class Journal:
         claim = self._claim
         assert claim is not None
         self._early, self._early_room, self._extended = [], _EARLY_BYTES, False
+        if self._audience is not None:
+            self._audience.calm()
         if self._text:
             self._write(init_start_line(claim.runtime))
         self._tell("platform.initStart", phase)
@@ -142,12 +144,14 @@ class Journal:
     def function_output(self, data: bytes) -> None:
         """The runtime, or any process of the function, wrote whole lines."""
         self._write(data if self._wanted is None else self._wanted.passed(data))
-        self._tell("function", data, False)
+        if self._audience is not None or self._early is not None:
+            self._tell("function", data, False)
 
-    def function_event(self, message: bytes) -> None:
-        """The runtime's client wrote one event, perhaps of several lines. It has chosen itself by its level."""
-        self._write(message)
-        self._tell("function", message, True)
+    def function_event(self, message: bytes, when: float) -> None:
+        """The runtime's client wrote one event, perhaps of several lines. `when` in epoch seconds."""
+        self._write(message)  # it has chosen by level itself
+        if self._audience is not None or self._early is not None:
+            self._tell_note((when, "function", (message, True)))
 
     def extension_output(self, name: str, data: bytes) -> None:  # noqa: ARG002
         """An external extension wrote whole lines."""
@@ -172,6 +176,11 @@ class Journal:
 
     # Subscribers
 
+    @property
+    def subscribable(self) -> bool:
+        """Only during init."""
+        return self._early is not None
+
     def subscription_of(self, name: str) -> "Subscription | None":
         """What the extension of this name has subscribed to."""
         return self._audience.subscription_of(name) if self._audience is not None else None
@@ -195,15 +204,18 @@ class Journal:
 
     # The end
 
-    def ending(self) -> None:
-        """The environment shuts down: who listens hears at once what there is, and from now on as it happens."""
-        if self._audience is not None:
-            self._audience.hurry()
-
     async def settle(self, seconds: float) -> None:
-        """Waits, at most so long, until everybody has been sent everything."""
+        """The processes are about to end: waits, at most so long, until subscribers have heard everything.
+
+        Until the next init they hear at once what happens.
+        """
         if self._audience is not None:
             await self._audience.settle(seconds)
+
+    async def leave(self, seconds: float) -> None:
+        """The agent is about to end: waits, at most so long, until the sink has heard everything."""
+        if self._audience is not None:
+            await self._audience.leave(seconds)
 
     def flush(self) -> None:
         """What the log's reader takes now is written now."""
@@ -221,12 +233,13 @@ class Journal:
         return self._audience
 
     def _tell(self, kind: str, *details: Any) -> None:
-        audience, early = self._audience, self._early
-        if audience is None and early is None:
-            return
-        note = (time.time(), kind, details)
-        if audience is not None:
-            audience.tell(note)
+        if self._audience is not None or self._early is not None:
+            self._tell_note((time.time(), kind, details))
+
+    def _tell_note(self, note: "Note") -> None:
+        if self._audience is not None:
+            self._audience.tell(note)
+        early, details = self._early, note[2]
         if early is not None and len(early) < _EARLY_NOTES and self._early_room > 0:
             early.append(note)
             if isinstance(details[0], bytes):

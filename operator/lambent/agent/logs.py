@@ -15,6 +15,8 @@ MAX_UNWRITTEN_BYTES = 1024 * 1024
 _DEFERRAL = 0.05
 
 Sink = Callable[[bytes], None]
+EventSink = Callable[[bytes, float], None]
+"""One event with its newline, perhaps of several lines, and its time in epoch seconds."""
 
 
 class Tail:
@@ -67,13 +69,21 @@ class Lines:
             self._sink(bytes(self._pending) + b"\n")
             self._pending.clear()
 
+    def close(self) -> None:
+        """Nothing follows."""
+        self.finish()
+
 
 class LogPipe:
-    """The read end of one generation's stdout and stderr."""
+    """The read end of one generation's stdout and stderr; with `events`, framed ones among the lines go there."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink, events: EventSink | None = None) -> None:
         self._loop = loop
         self._lines = Lines(sink)
+        if events is not None:
+            from .frames import MixedLines
+
+            self._lines = MixedLines(sink, events)
         self._reader, self.writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._reader, False)
         self._open = True
@@ -111,6 +121,7 @@ class LogPipe:
     def _shut(self) -> None:
         if self._open:
             self._open = False
+            self._lines.close()
             self._loop.remove_reader(self._reader)
             os.close(self._reader)
 

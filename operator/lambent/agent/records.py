@@ -263,7 +263,7 @@ def _error_type(error_type: str) -> dict[str, str]:
 
 
 def _tracing(invocation: Invocation) -> dict[str, Any]:
-    header = invocation.trace_id
+    header = invocation.trace_id.decode("utf-8", "replace")
     if not header:
         return {}
     context = {"type": "X-Amzn-Trace-Id", "value": header}

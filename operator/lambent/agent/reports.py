@@ -23,7 +23,7 @@ class Report:
     max_memory_mb: int
     init_ms: float | None = None
     fault: Fault | None = None
-    trace_id: str = ""
+    trace_id: bytes = b""
 
     def line(self) -> bytes:
         """Every field ends with a tab, Init Duration comes after Max Memory Used."""
@@ -101,9 +101,9 @@ def fault_line(fault: Fault, request_id: str, now: float) -> bytes:
     return f"RequestId: {request_id} Error: {fault.message}\n{fault.error_type}\n".encode()
 
 
-def _trace_line(header: str) -> str:
+def _trace_line(header: bytes) -> str:
     """The second line of a report, only for what is sampled. The segment is the one that the header names as parent."""
-    trace = dict(_TRACE.findall(header))
+    trace = dict(_TRACE.findall(header.decode("utf-8", "replace")))
     if trace.get("Sampled") != "1" or "Root" not in trace:
         return ""
     segment = f"SegmentId: {trace['Parent']}\t" if trace.get("Parent") else ""

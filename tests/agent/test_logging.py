@@ -1,0 +1,234 @@
+"""The function's log as JSON, and the installation's sink: the real agent with AWS's Python client."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from tests.agent.consuming import Consumer
+from tests.agent.driving import python
+
+SOURCE = r"""
+import json, logging, os, sys
+log = logging.getLogger()
+print("at import")
+def handler(event, context):
+    if event == "exit":
+        os._exit(3)
+    if event == "raise":
+        raise ValueError("no\nway")
+    if event == "levels":
+        for level in ("TRACE", "debug", "INFO", "WARN"):
+            print(json.dumps({"level": level, "message": "mine"}))
+        log.debug("quiet")
+        log.error("loud")
+    print("plain")
+    return event
+"""
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def claim(**logging):
+    return python(SOURCE, logging={"logFormat": "JSON", **logging})
+
+
+async def lines(agent):
+    """The log's lines, objects where they are."""
+    return [json.loads(line) if line.startswith("{") else line for line in (await agent.text()).splitlines()]
+
+
+def platform(log):
+    return [line["type"] for line in log if isinstance(line, dict) and "type" in line]
+
+
+async def test_a_json_log_has_the_telemetry_records(start):
+    """At INFO: no runtimeDone, no init records of an on-demand environment that is well."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim())
+    await caller.invoke(1, request_id="one")
+    log = await lines(agent)
+    assert platform(log) == ["platform.initStart", "platform.start", "platform.report"]
+    begin, report = log[0], log[-1]
+    assert begin["record"]["functionName"] == "hello"
+    assert STAMP.fullmatch(begin["time"])
+    assert log.index("at import") < platform_index(log, "platform.start") < log.index("plain") < len(log) - 1
+    assert report["record"]["requestId"] == "one"
+    assert report["record"]["status"] == "success"
+    assert report["record"]["metrics"].keys() == {
+        "durationMs",
+        "billedDurationMs",
+        "memorySizeMB",
+        "maxMemoryUsedMB",
+        "initDurationMs",
+    }
+
+
+def platform_index(log, kind):
+    return next(i for i, line in enumerate(log) if isinstance(line, dict) and line.get("type") == kind)
+
+
+async def test_debug_has_all_records(start):
+    """In the order in which things happened."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim(systemLogLevel="DEBUG"))
+    await caller.invoke(1)
+    log = await lines(agent)
+    assert platform(log) == [
+        "platform.initStart",
+        "platform.initRuntimeDone",
+        "platform.initReport",
+        "platform.start",
+        "platform.runtimeDone",
+        "platform.report",
+    ]
+    done = log[platform_index(log, "platform.runtimeDone")]["record"]
+    assert [span["name"] for span in done["spans"]] == ["responseLatency", "responseDuration", "runtimeOverhead"]
+    assert done["metrics"]["producedBytes"] == 1
+
+
+async def test_warn_has_only_what_went_wrong(start):
+    """A success says nothing; a crash its reason."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim(systemLogLevel="WARN"))
+    await caller.invoke(1)
+    await caller.invoke("exit", request_id="r")
+    log = await lines(agent)
+    assert platform(log) == ["platform.fault", "platform.runtimeDone", "platform.report"]
+    fault, done, report = [line for line in log if isinstance(line, dict) and "type" in line]
+    assert fault["record"] == "RequestId: r Error: Runtime exited with error: exit status 3\nRuntime.ExitError"
+    assert (done["record"]["status"], done["record"]["errorType"]) == ("failure", "Runtime.ExitError")
+    assert (report["record"]["status"], report["record"]["errorType"]) == ("error", "Runtime.ExitError")
+
+
+async def test_application_lines_are_filtered_by_level(start):
+    """The function's own objects by the agent, its logging by AWS's client; plain lines pass."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim(applicationLogLevel="WARN"))
+    await caller.invoke("levels")
+    said = [line for line in await lines(agent) if isinstance(line, dict) and "level" in line]
+    assert [(line["level"], line["message"]) for line in said] == [("WARN", "mine"), ("ERROR", "loud")]
+    assert "plain" in await lines(agent)
+
+
+async def test_the_tail_is_what_the_log_has(start):
+    """JSON too."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim())
+    answer = await caller.invoke(1, Lambent_Log_Type="Tail")
+    whole = await agent.written()
+    assert whole.endswith(answer.log)
+    assert json.loads(answer.log.splitlines()[0])["type"] == "platform.start"
+
+
+async def test_a_failed_invocation_is_an_error_in_its_report(start):
+    """The handler's own error too, which a text REPORT does not show."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(claim())
+    await caller.invoke("raise")
+    log = await lines(agent)
+    assert log[-1]["record"]["status"] == "error"
+    told = next(line for line in log if isinstance(line, dict) and line.get("errorType") == "ValueError")
+    assert told["errorMessage"] == "no\nway"
+
+
+TRACE = "Root=1-62e900b2-710d76f009d6e7785905449a;Parent=0efbd19962d95b05;Sampled=1"
+
+
+async def test_a_traced_report_has_its_second_line(start):
+    """In text; as JSON the records name the trace."""
+    agent = start()
+    caller = await agent.connect()
+    await caller.claim(python(SOURCE))
+    await caller.invoke(1, Lambent_Trace_Id=TRACE)
+    assert (await agent.text()).endswith(
+        "\nXRAY TraceId: 1-62e900b2-710d76f009d6e7785905449a\tSegmentId: 0efbd19962d95b05\tSampled: true\t\n"
+    )
+
+
+# The sink
+
+
+async def hear(start, consumer, address, **logging):
+    """What a sink hears of one invocation, in order."""
+    agent = start(LAMBENT_LOG_SINK=address)
+    caller = await agent.connect()
+    await caller.claim(python(SOURCE, logging=logging))
+    await caller.invoke("levels", request_id="one")
+    text = await agent.text()
+    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
+    await asyncio.to_thread(agent.process.wait)
+    return text, flat(consumer)
+
+
+def flat(consumer):
+    return [event for batch in consumer.batches for event in (batch if isinstance(batch, list) else [batch])]
+
+
+async def test_a_sink_hears_all_streams(start):
+    """With the function's ARN, log group and log stream in every envelope; the text log stays what it was."""
+    consumer = await Consumer().open()
+    text, events = await hear(start, consumer, f"http://127.0.0.1:{consumer.port}/in", logGroup="/mine")
+    assert {(event["functionArn"], event["logGroup"]) for event in events} == {
+        ("arn:aws:lambda:us-east-1:123456789012:function:hello", "/mine")
+    }
+    [stream] = {event["logStream"] for event in events}
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", stream)
+    kinds = [event["type"] for event in events]
+    assert [kind for kind in kinds if kind != "function"] == [
+        "platform.initStart",
+        "platform.initRuntimeDone",
+        "platform.initReport",
+        "platform.start",
+        "platform.runtimeDone",
+        "platform.report",
+    ]
+    assert [event["record"] for event in events if event["type"] == "function"][-1] == "plain\n"
+    assert consumer.heads[0].startswith(b"POST /in HTTP/1.1\r\n")
+    assert text.splitlines()[0] == "INIT_START Runtime Version: python:3.11"
+    assert "REPORT RequestId: one\t" in text
+
+
+async def test_a_sink_over_tcp_gets_lines(start):
+    """NDJSON; the lines of a JSON log are objects in it."""
+    consumer = Consumer()
+    await consumer.open(consumer.serve_tcp)
+    _, events = await hear(start, consumer, f"tcp://127.0.0.1:{consumer.port}", logFormat="JSON")
+    said = [event["record"] for event in events if event["type"] == "function"]
+    assert {"level": "INFO", "message": "mine"} in said
+
+
+async def test_a_sink_that_does_not_listen_delays_nobody(start):
+    """Neither an invocation nor the end."""
+    free = await Consumer().open()
+    free.server.close()
+    await free.server.wait_closed()
+    agent = start(LAMBENT_LOG_SINK=f"tcp://127.0.0.1:{free.port}")
+    caller = await agent.connect()
+    await caller.claim(python(SOURCE))
+    assert (await caller.invoke(1)).body == b"1"
+    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
+    await asyncio.to_thread(agent.process.wait)
+
+
+async def test_the_last_words_reach_the_sink(start):
+    """What a drain leaves behind is delivered before the agent goes."""
+    consumer = await Consumer().open()
+    agent = start(LAMBENT_LOG_SINK=f"http://127.0.0.1:{consumer.port}/")
+    caller = await agent.connect()
+    await caller.claim(python(SOURCE))
+    await caller.invoke(1)
+    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
+    await asyncio.to_thread(agent.process.wait)
+    assert flat(consumer)[-1]["type"] == "platform.report"
+
+
+async def test_a_sink_that_makes_no_sense_stops_the_agent(start):
+    """At once, with the variable's name."""
+    with pytest.raises(AssertionError, match="did not start"):
+        start(LAMBENT_LOG_SINK="collector")
