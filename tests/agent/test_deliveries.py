@@ -261,3 +261,20 @@ async def test_in_a_hurry_nothing_is_held_back(deliver):
     delivery.add(b"2")
     await consumer.until(lambda batches: len(batches) == 2)
     assert consumer.events == [1, 2]
+
+
+async def test_who_moves_takes_everything_along(deliver):
+    """What the old listener has not taken, and what waits behind it."""
+    gone = await Consumer().open()
+    gone.server.close()
+    await gone.server.wait_closed()
+    delivery = deliver(gone.port)
+    delivery.add(b"1")
+    delivery.flush()
+    await asyncio.sleep(0.03)
+    delivery.add(b"2")
+    consumer = await Consumer().open()
+    delivery.redirect(Destination("127.0.0.1", consumer.port, "/new", "POST", "sandbox"), Buffering())
+    await delivery.delivered()
+    assert consumer.events == [1, 2]
+    assert consumer.heads[0].startswith(b"POST /new ")

@@ -96,8 +96,8 @@ async def test_warn_has_only_what_went_wrong(start):
     await caller.invoke(1)
     await caller.invoke("exit", request_id="r")
     log = await lines(agent)
-    assert platform(log) == ["platform.fault", "platform.runtimeDone", "platform.report"]
-    fault, done, report = [line for line in log if isinstance(line, dict) and "type" in line]
+    assert platform(log) == ["platform.runtimeDone", "platform.fault", "platform.report"]
+    done, fault, report = [line for line in log if isinstance(line, dict) and "type" in line]
     assert fault["record"] == "RequestId: r Error: Runtime exited with error: exit status 3\nRuntime.ExitError"
     assert (done["record"]["status"], done["record"]["errorType"]) == ("failure", "Runtime.ExitError")
     assert (report["record"]["status"], report["record"]["errorType"]) == ("error", "Runtime.ExitError")

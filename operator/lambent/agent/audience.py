@@ -30,6 +30,11 @@ class Listener:
         self._dialect = dialect
         self._more = more
 
+    def change(self, subscription: Subscription) -> None:
+        """The same consumer wants it otherwise from now on."""
+        self._types, self._dialect = frozenset(subscription.types), subscription.dialect
+        self.delivery.redirect(subscription.destination, subscription.buffering)
+
     def hear(self, event: Event) -> None:
         """If it wants that stream."""
         if event.stream in self._types:
@@ -72,16 +77,17 @@ class Audience:
         held = self._subscribers.get(name)
         if held is not None and held[0] == subscription:
             return AGAIN
+        if held is not None:
+            held[1].change(subscription)
+            self._subscribers[name] = (subscription, held[1])
+            return SUBSCRIBED
         to = (subscription.destination, subscription.buffering)
         listener = Listener(subscription.types, subscription.dialect, to)
-        if held is not None:
-            held[1].delivery.close()
         self._subscribers[name] = (subscription, listener)
         self._gather()
-        if held is None:
-            for note in early:
-                for event in expand(self._origin, note, parses=self._write is not None):
-                    listener.hear(event)
+        for note in early:
+            for event in expand(self._origin, note, parses=self._write is not None):
+                listener.hear(event)
         return SUBSCRIBED
 
     def tell(self, note: Note) -> None:

@@ -50,6 +50,7 @@ class Delivery:
         self._due = asyncio.Event()
         self._awake = asyncio.Event()
         self._awake.set()
+        self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._scope: asyncio.Timeout | None = None
@@ -96,6 +97,13 @@ class Delivery:
         self._awake.set()
         if self._scope is not None:
             self._scope.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
+
+    def redirect(self, destination: Destination, buffering: Buffering) -> None:
+        """To another listener from now on: what waits, and what the old one has not taken, goes there."""
+        self.destination, self._buffering = destination, buffering
+        self._room = max(2 * buffering.size, _BURST)
+        self._disconnect()
+        self._changed.set()
 
     def hurry(self, *, on: bool) -> None:
         """The end is near: from now on nothing is held back to fill a batch. Or it is not any more."""
@@ -168,8 +176,19 @@ class Delivery:
             if refused >= _ATTEMPTS:
                 self._drop(len(batch), sum(map(len, batch)))
                 return
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            if await self._changes_within(pause):
+                refused, pause = 0, _FIRST_PAUSE
+            else:
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _changes_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
 
     async def _attempt(self, batch: list[bytes]) -> None:
         """OSError when nobody listens, Rejected when somebody does and does not take it."""

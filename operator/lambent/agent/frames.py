@@ -5,15 +5,32 @@ type, length and time in front of the message, so that one of several lines stay
 stdout and stderr under another number, because only one pipe keeps the order in which things were written.
 """
 
+import os
 from typing import Final
 
-from .logs import MAX_LINE_BYTES, EventSink, Lines, Sink
+from .logs import MAX_LINE_BYTES, EventSink, Lines, Sink, open_again
 
 VARIABLE: Final = "_LAMBDA_TELEMETRY_LOG_FD"
+DESCRIPTOR: Final = 62  # Lambda's own choice
+SPEAKERS: Final = ("python", "nodejs")
+"""Runtimes whose clients write frames of these types; others take the variable for something else, or not at all."""
 _MARK: Final = b"\xa5\x5a\x00"  # no valid UTF-8 begins so
 _HEAD: Final = 16
 _TYPES: Final = frozenset((0x02, 0x0A, 0x0E, 0x12, 0x16, 0x1A, 0x03, 0x0B, 0x0F, 0x13, 0x17, 0x1B))
 """JSON and text, each of NOTSET, DEBUG, INFO, WARN, ERROR and CRITICAL; the client has filtered by level itself."""
+
+
+def is_possible() -> bool:
+    """Whether a pipe can be opened twice here; without /proc it cannot."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        os.close(open_again(writer))
+    except OSError:
+        return False
+    finally:
+        os.close(reader)
+        os.close(writer)
+    return True
 
 
 class MixedLines(Lines):

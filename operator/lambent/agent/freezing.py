@@ -49,6 +49,8 @@ class Freezer:
 
     def forget(self) -> None:
         """Nobody stands still any more."""
+        if self._frozen:
+            self._journal.thawed()
         self._frozen = False
         if self._search is not None:
             self._search.cancel()

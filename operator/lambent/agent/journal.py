@@ -90,13 +90,13 @@ class Journal:
     def init_runtime_done(self, phase: str, fault: Fault | None, ms: float) -> None:  # noqa: ARG002
         """The runtime has asked for its first event, or something went wrong before."""
         self._tell("platform.initRuntimeDone", phase, fault)
-        self._early = None
 
     def init_report(self, phase: str, fault: Fault | None, ms: float) -> None:
-        """Runtime and extensions are all ready, or not."""
+        """Runtime and extensions are all ready, or not. Nobody may subscribe any more."""
         if fault is not None and self._text:
             self._write(init_report_line(ms, phase, fault))
         self._tell("platform.initReport", phase, fault, ms)
+        self._early = None
 
     # Invocations
 
@@ -127,7 +127,7 @@ class Journal:
             self._write(end_line(invocation.request_id) + report.line())
         if self._audience is not None:
             overhead = time.monotonic() - self._runtime_done
-            waited = (time.time() - overhead, overhead) if self._extended else None
+            waited = (time.time() - overhead, overhead) if self._extended and invocation.fault is None else None
             self._tell("platform.report", invocation, report, waited)
         self._tail = None
 
