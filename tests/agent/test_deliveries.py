@@ -8,7 +8,8 @@ from tests.agent.consuming import Consumer
 
 from lambent.agent import deliveries
 from lambent.agent.deliveries import SLOW, Delivery
-from lambent.agent.subscriptions import Buffering, Destination
+from lambent.agent.destinations import Destination
+from lambent.agent.subscriptions import Buffering
 
 
 def told_drops(records, size, reason):

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambent.agent.destinations import Destination, parse_sink
 from lambent.agent.dialects import logs_2020, logs_2021, telemetry
 from lambent.agent.subscriptions import (
     LOGS,
     TELEMETRY,
     Buffering,
-    Destination,
     InvalidSubscription,
-    parse_sink,
     parse_subscription,
 )
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from .deliveries import Delivery
+from .destinations import Destination
 from .dialects import Dialect, telemetry
 from .levels import rank, system_rank
 from .records import PLATFORM, STREAMS, Event, Note, Origin, envelope, expand, logs_dropped, members
-from .subscriptions import Buffering, Destination, Subscription
+from .subscriptions import Buffering, Subscription
 
 Write = Callable[[bytes], None]
 SUBSCRIBED: Final = "Subscribed"
 AGAIN: Final = "Already subscribed"
+_TO_THE_SINK: Final = Buffering(items=1000, size=64 * 1024, milliseconds=1000)  # small: it is in every environment
 
 
 class Listener:
@@ -61,7 +63,7 @@ class Audience:
         """All three streams, with the function's names in every envelope."""
         claim = self._origin.claim
         names = members(functionArn=claim.arn, logGroup=self._origin.log_group, logStream=self._origin.log_stream)
-        self._sink = Listener(STREAMS, telemetry, (destination, Buffering()), names)
+        self._sink = Listener(STREAMS, telemetry, (destination, _TO_THE_SINK), names)
         self._gather()
 
     def subscription_of(self, name: str) -> Subscription | None:

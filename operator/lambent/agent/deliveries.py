@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from .destinations import Destination
 from .protocol.heads import ProtocolError, parse_fields
 from .protocol.writing import encode_request
-from .subscriptions import Buffering, Destination
+from .subscriptions import Buffering
 
 _PATIENCE: Final = 10.0  # seconds for one attempt, not counting the time in which the receiver is frozen
 _ATTEMPTS: Final = 3  # of a batch that a listener refuses; one that nobody listens for is kept

@@ -61,7 +61,7 @@ class Journal:
 
             self._wanted = LineFilter(claim.logging.get("applicationLogLevel"))
         if self._sink:
-            from .subscriptions import parse_sink
+            from .destinations import parse_sink
 
             self._listening().add_sink(parse_sink(self._sink))
         elif not self._text:

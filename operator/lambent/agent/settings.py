@@ -109,7 +109,7 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
 def _sink(environment: Mapping[str, str]) -> str:
     address = environment.get("LAMBENT_LOG_SINK", "")
     if address:
-        from .subscriptions import parse_sink
+        from .destinations import parse_sink
 
         parse_sink(address)
     return address

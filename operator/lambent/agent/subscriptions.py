@@ -9,12 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .destinations import Destination
 from .dialects import Dialect, logs_2020, logs_2021, telemetry
 from .records import STREAMS
 
 _LOOPBACK: Final = "127.0.0.1"
 _HOSTS: Final = frozenset(("sandbox.localdomain", "sandbox", "localhost", _LOOPBACK))
-_URI: Final = re.compile(r"http://([^/:?#@\s]*)(?::([0-9]{1,5}))?(/[!-~]*|\?[!-~]*)?", re.IGNORECASE)
+_URI: Final = re.compile(r"[Hh][Tt][Tt][Pp]://([^/:?#@\s]*)(?::([0-9]{1,5}))?(/[!-~]*|\?[!-~]*)?")
 _BUFFERING: Final = {
     "maxItems": (1000, 10_000, 10_000),
     "maxBytes": (262_144, 1_048_576, 262_144),
@@ -52,22 +53,6 @@ LOGS: Final = Api(
     schemas={"2020-08-15": logs_2020, "2021-03-18": logs_2021},
     default_schema="2020-08-15",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where to: HTTP with a path and a method, TCP without. `authority` is what an HTTP request names as its host."""
-
-    host: str
-    port: int
-    path: str = ""
-    method: str = "POST"
-    authority: str = ""
-
-    @property
-    def http(self) -> bool:
-        """Else plain TCP."""
-        return bool(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +184,3 @@ def _buffering(value: object, problems: list[str]) -> Buffering:
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def parse_sink(address: str) -> Destination:
-    """An installation's own consumer: `http://host:port/path` or `tcp://host:port`. ValueError for anything else."""
-    form = re.fullmatch(r"(http|tcp)://(\[[0-9A-Fa-f:.]+\]|[^/:?#@\s]+):([0-9]{1,5})(/[!-~]*)?", address)
-    if form is None or not 0 < int(form[3]) <= 65535 or (form[1] == "tcp" and form[4] not in {None, "/"}):
-        raise ValueError("LAMBENT_LOG_SINK must be http://host:port/path or tcp://host:port")
-    path = "" if form[1] == "tcp" else form[4] or "/"
-    return Destination(form[2].strip("[]"), int(form[3]), path, authority=f"{form[2]}:{form[3]}")
