@@ -1,8 +1,14 @@
 """The Telemetry API and the Logs API, heard by a real external extension over HTTP and TCP."""
 
 import asyncio
+import fcntl
 import json
+import os
+import shutil
+import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.agent.driving import ROOT, Caller, python
@@ -18,6 +24,8 @@ def handler(event, context):
     print("hello", event)
     if event == "exit":
         os._exit(1)
+    if event == "raise":
+        raise ValueError("no")
     if event == "flood":
         os.write(1, b"".join(b"%07d %s\n" % (i, b"x" * 1000) for i in range(4000)))
     if event == "sleep":
@@ -367,3 +375,72 @@ async def test_only_put_is_known(start):
         assert (await ask(agent, b"PUT", path)).status == 403
     for path in (TELEMETRY + b"/x", TELEMETRY + b"x", b"/2022-07-01/logs"):
         assert (await ask(agent, b"PUT", path)).status == 404
+
+
+# AWS's own crate
+
+
+@pytest.fixture(scope="session")
+def crate():
+    """The program of `rust_extension`, built once and kept in $LAMBENT_STATE."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        pytest.skip("cargo is missing: AWS's crate lambda-extension cannot be built")
+    state = Path(os.environ.get("LAMBENT_STATE") or Path.home() / ".cache/lambent") / "rust-extension"
+    source = ROOT / "tests/agent/rust_extension"
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("Cargo.toml", "src/main.rs"):
+            target = state / name
+            target.parent.mkdir(exist_ok=True)
+            if not target.exists() or target.read_bytes() != (source / name).read_bytes():
+                shutil.copy(source / name, target)
+        subprocess.run([cargo, "build", "--release", "--quiet"], cwd=state, check=True)
+    return state / "target/release/rust-extension"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+async def through_the_crate(start, crate, api):
+    """What AWS's crate has made of one good and one failed invocation, a line a record."""
+    agent = start()
+    folder = agent.opt_root / "extensions"
+    folder.mkdir(parents=True)
+    shutil.copy(crate, folder / "rust")
+    heard = agent.folder / "heard"
+    caller = await agent.connect()
+    environment = {"LISTENER": api, "LISTENER_PORT": str(free_port()), "HEARD": str(heard)}
+    answer = await caller.claim(python(SOURCE, env=environment))
+    assert answer.error is None, answer
+    trace = "Root=1-62e900b2-710d76f009d6e7785905449a;Parent=0efbd19962d95b05;Sampled=1"
+    await caller.invoke("log", request_id="one", Lambent_Trace_Id=trace)
+    await caller.invoke("raise", request_id="two")
+    await drained(caller)
+    return heard.read_text().splitlines()
+
+
+async def test_awss_crate_reads_every_telemetry_record(start, crate):
+    """It refuses a whole batch for one record that it cannot parse."""
+    said = [json.loads(line) for line in await through_the_crate(start, crate, "telemetry")]
+    told = [event["type"] for event in said if event["type"] not in {"function", "extension"}]
+    assert sorted(told) == sorted([*INIT, "platform.telemetrySubscription", *INVOKED, *INVOKED])
+    reports = [event["record"] for event in said if event["type"] == "platform.report"]
+    assert [(report["requestId"], report["status"]) for report in reports] == [("one", "success"), ("two", "error")]
+    assert reports[0]["tracing"]["spanId"] == "0efbd19962d95b05"
+    assert "".join([event["record"] for event in said if event["type"] == "function"]).startswith("at import\n")
+
+
+async def test_awss_crate_reads_every_record_of_the_logs_api(start, crate):
+    """As its own types."""
+    said = await through_the_crate(start, crate, "logs")
+    kinds = [line.split("(")[0].split(" ")[0] for line in said]
+    assert [kind for kind in kinds if kind.startswith("Platform")] == [
+        "PlatformLogsSubscription",
+        "PlatformExtension",
+        *["PlatformStart", "PlatformRuntimeDone", "PlatformEnd", "PlatformReport"] * 2,
+    ]
+    assert 'Function("before\\n")' in said
