@@ -41,7 +41,8 @@ async def serve(settings: Settings) -> None:
     orphaned.cancel()
     door_server.close()
     await host.processes.end_all()
-    await _take_leave(door, settings.farewell_seconds)
+    journal.flush()
+    await asyncio.gather(_take_leave(door, settings.farewell_seconds), journal.leave(_LAST_WORDS))
     journal.flush()
 
 
