@@ -2,11 +2,17 @@
 
 import asyncio
 import json
+import os
 import re
 
 import pytest
 from tests.agent.consuming import Consumer
 from tests.agent.driving import python
+
+from lambent.agent.faults import Fault
+from lambent.agent.journal import Journal
+from lambent.agent.logs import Output
+from lambent.agent.subscriptions import TELEMETRY, parse_subscription
 
 SOURCE = r"""
 import json, logging, os, sys
@@ -151,7 +157,73 @@ async def test_a_traced_report_has_its_second_line(start):
     )
 
 
+# What has no invocation
+
+
+class Written:
+    """A journal whose log is a pipe."""
+
+    def __init__(self, **logging):
+        self.reader, writer = os.pipe()
+        self.journal = Journal(Output(asyncio.get_running_loop(), writer))
+        self.journal.claimed(claim(**logging), "stream")
+
+    def lines(self):
+        self.journal.flush()
+        return os.read(self.reader, 65536).decode().splitlines()
+
+
+async def test_the_agents_own_words_are_objects_in_a_json_log():
+    """So that every line of the platform's can be parsed."""
+    written = Written()
+    written.journal.note("something odd")
+    [line] = written.lines()
+    assert (json.loads(line)["type"], json.loads(line)["record"]) == ("lambent.note", "something odd")
+
+
+async def test_an_image_that_does_not_start_says_what_was_tried():
+    """As a fault, at level ERROR."""
+    written = Written(systemLogLevel="WARN")
+    written.journal.launch_error(Fault("Runtime.InvalidEntrypoint", "no such file"), ["/x", "y"], "/z")
+    [line] = written.lines()
+    assert json.loads(line)["record"] == (
+        "IMAGE\tLaunch error: no such file\tEntrypoint and Cmd: [/x y]\tWorkingDir: [/z]"
+    )
+
+
+async def test_an_extensions_lines_pass_as_they_are():
+    """Its level is its own business; what the client of the runtime has chosen passes, too."""
+    written = Written(applicationLogLevel="FATAL")
+    written.journal.extension_output("e", b'{"level":"TRACE"}\n')
+    written.journal.function_event(b'{"level":"DEBUG"}\n', 0.0)
+    written.journal.function_output(b'{"level":"ERROR"}\n')
+    assert written.lines() == ['{"level":"TRACE"}', '{"level":"DEBUG"}']
+
+
+async def test_what_is_kept_for_later_subscribers_is_bounded():
+    """A flood in init costs no more than 256 KiB and the line that filled it."""
+    written = Written(logFormat="Text")
+    written.journal.init_start("init")
+    for _ in range(100):
+        written.journal.function_output(b"x" * 65535 + b"\n")
+    subscription = parse_subscription(
+        TELEMETRY, b'{"schemaVersion":"2022-12-13","types":["function"],"destination":{"protocol":"TCP","port":1}}', ()
+    )
+    written.journal.subscribe("e", subscription)
+    [listener] = written.journal._audience._listeners
+    heard = listener.delivery.held_bytes
+    listener.delivery.close()
+    assert 256 * 1024 < heard < 400 * 1024
+
+
 # The sink
+
+
+async def end(agent, caller):
+    """Drained, left alone, gone."""
+    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
+    await caller.close()
+    await asyncio.to_thread(agent.process.wait)
 
 
 async def hear(start, consumer, address, **logging):
@@ -161,8 +233,7 @@ async def hear(start, consumer, address, **logging):
     await caller.claim(python(SOURCE, logging=logging))
     await caller.invoke("levels", request_id="one")
     text = await agent.text()
-    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
-    await asyncio.to_thread(agent.process.wait)
+    await end(agent, caller)
     return text, flat(consumer)
 
 
@@ -212,8 +283,7 @@ async def test_a_sink_that_does_not_listen_delays_nobody(start):
     caller = await agent.connect()
     await caller.claim(python(SOURCE))
     assert (await caller.invoke(1)).body == b"1"
-    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
-    await asyncio.to_thread(agent.process.wait)
+    await end(agent, caller)
 
 
 async def test_the_last_words_reach_the_sink(start):
@@ -223,8 +293,7 @@ async def test_the_last_words_reach_the_sink(start):
     caller = await agent.connect()
     await caller.claim(python(SOURCE))
     await caller.invoke(1)
-    assert (await caller.call(b"POST", b"/v1/drain")).status == 200
-    await asyncio.to_thread(agent.process.wait)
+    await end(agent, caller)
     assert flat(consumer)[-1]["type"] == "platform.report"
 
 

@@ -12,7 +12,19 @@ from .deliveries import Delivery
 from .destinations import Destination
 from .dialects import Dialect, telemetry
 from .levels import rank, system_rank
-from .records import PLATFORM, STREAMS, Event, Note, Origin, envelope, expand, logs_dropped, members
+from .records import (
+    EXTENSION,
+    FUNCTION,
+    PLATFORM,
+    STREAMS,
+    Event,
+    Note,
+    Origin,
+    envelope,
+    expand,
+    logs_dropped,
+    members,
+)
 from .subscriptions import Buffering, Subscription
 
 Write = Callable[[bytes], None]
@@ -95,8 +107,8 @@ class Audience:
     def tell(self, note: Note) -> None:
         """Everybody who is there now."""
         listeners, write = self._listeners, self._write
-        if write is None and not listeners:
-            return
+        if not listeners and (write is None or note[1] in {FUNCTION, EXTENSION}):
+            return  # lines of output are written by the journal itself
         for event in expand(self._origin, note, parses=write is not None):
             if write is not None and event.stream == PLATFORM and system_rank(event) >= self._least:
                 write(envelope(event) + b"\n")

@@ -197,6 +197,8 @@ class Generation:
         invocation = self._invocation
         if self._init is not None:
             self._runtime_waits = self._registration_closed = True
+            if self._runtime is not None:
+                self._runtime.pipe.drain()
             took = (time.monotonic() - self._begun) * 1000
             self._sandbox.journal.init_runtime_done(self._phase, None, took)
             if self._extensions is not None:
