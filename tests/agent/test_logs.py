@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.agent.driving import python
 
+from lambent.agent.frames import MixedLines
 from lambent.agent.logs import MAX_LINE_BYTES, MAX_UNWRITTEN_BYTES, Lines, LogPipe, Output, Tail
 
 
@@ -41,6 +42,72 @@ def test_a_line_over_the_cap_is_cut():
         lines.feed(b"x" * 1024)
     lines.finish()
     assert [len(piece) for piece in out] == [MAX_LINE_BYTES + 1] * 4
+
+
+def frame(message, kind=0x0F, micros=1_665_576_015_064_300):
+    """As AWS's clients write it."""
+    return b"\xa5\x5a\x00%c%b%b%b" % (kind, len(message).to_bytes(4, "big"), micros.to_bytes(8, "big"), message)
+
+
+LARGE = b"y" * (MAX_LINE_BYTES + 1)
+MIXED = {
+    "lines only": (b"a\nb\n", [b"a\nb\n"]),
+    "one frame": (frame(b"[ERROR] x\nTraceback\n"), [(b"[ERROR] x\nTraceback\n", 1665576015.0643)]),
+    "a message without newline gets one": (frame(b"x", 0x02), [(b"x\n", 1665576015.0643)]),
+    "an empty message": (frame(b""), [(b"\n", 1665576015.0643)]),
+    "in the order in which they were written": (
+        b"one\n" + frame(b"two\n") + b"three\n",
+        [b"one\n", (b"two\n", 1665576015.0643), b"three\n"],
+    ),
+    "an unfinished line ends before a frame": (b"one" + frame(b"two\n"), [b"one\n", (b"two\n", 1665576015.0643)]),
+    "an unknown type is no frame": (b"\xa5\x5a\x00\x04" + bytes(12) + b"\n", [b"\xa5\x5a\x00\x04" + bytes(12) + b"\n"]),
+    "a broken mark is no frame": (b"\xa5\x5a\x01\n", [b"\xa5\x5a\x01\n"]),
+    "half a mark at the end": (b"a\n\xa5\x5a", [b"a\n\xa5\x5a\n"]),
+    "half a head at the end": (b"a\n" + frame(b"")[:9], [b"a\n" + frame(b"")[:9] + b"\n"]),
+    "half a message at the end": (frame(b"abc")[:-1], [frame(b"abc")[:-1] + b"\n"]),
+    "what is too large for an event is lines": (
+        frame(LARGE) + frame(b"after\n"),
+        [LARGE[:-1] + b"\n", b"y\n", (b"after\n", 1665576015.0643)],
+    ),
+}
+
+
+def joined(pieces):
+    """Neighbouring lines are one, however they were cut."""
+    told = []
+    for piece in pieces:
+        if isinstance(piece, bytes) and told and isinstance(told[-1], bytes):
+            told[-1] += piece
+        else:
+            told.append(piece)
+    return told
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+@pytest.mark.parametrize(("data", "expected"), MIXED.values(), ids=MIXED)
+def test_framed_events_stand_among_lines(data, expected, step):
+    """However the bytes arrive; what only looks like a frame passes as it is."""
+    if step == 1 and len(data) > 10_000:
+        step = 1000
+    out = []
+    lines = MixedLines(out.append, lambda message, when: out.append((message, when)))
+    for position in range(0, len(data), step):
+        lines.feed(data[position : position + step])
+    lines.close()
+    assert joined(out) == joined(expected)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=30), st.binary(max_size=30).map(frame)), max_size=8), st.integers(1, 50))
+def test_no_byte_of_output_is_lost(pieces, step):
+    """Of frames the message, of everything else all."""
+    data, out = b"".join(pieces), []
+    lines = MixedLines(out.append, lambda message, _: out.append(message))
+    for position in range(0, len(data), step):
+        lines.feed(data[position : position + step])
+    lines.close()
+    plain = []
+    MixedLines(plain.append, lambda message, _: plain.append(message)).feed(data + b"\n")
+    assert b"".join(out).rstrip(b"\n") == b"".join(plain).rstrip(b"\n")
 
 
 async def test_a_full_stdout_blocks_nobody():

@@ -58,7 +58,7 @@ def _register(generation: Generation, connection: RuntimeConnection, request: Re
 
 
 def _next(generation: Generation, connection: RuntimeConnection, request: Request) -> None:
-    identifier = _identifier(request)
+    identifier = identifier_of(request)
     extension = generation.extensions.roster.find(identifier, f"Unknown extension {identifier}")
     generation.extensions.ask(extension, connection)
     generation.extension_waits()
@@ -73,7 +73,7 @@ def _exit_error(generation: Generation, connection: RuntimeConnection, request: 
 
 
 def _report(generation: Generation, connection: RuntimeConnection, request: Request, state: ExtensionState) -> None:
-    identifier = _identifier(request)
+    identifier = identifier_of(request)
     error_type = request.head.headers.get(_ERROR_TYPE, b"").decode("utf-8", "replace")
     if not error_type:
         raise ExtensionRefusal("Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
@@ -82,7 +82,8 @@ def _report(generation: Generation, connection: RuntimeConnection, request: Requ
     connection.answer(_ACCEPTED)
 
 
-def _identifier(request: Request) -> str:
+def identifier_of(request: Request) -> str:
+    """Whose call it is. ExtensionRefusal."""
     text = request.head.headers.get(_IDENTIFIER, b"").decode("ascii", "replace")
     if not text:
         raise ExtensionRefusal("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")

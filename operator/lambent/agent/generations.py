@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LAST_WORDS: Final = 0.25  # seconds for what an ended runtime has posted to be read from its sockets
 _RUNTIMES_SHARE: Final = 0.3  # of the time for an orderly end
+_TELEMETRYS_SHARE: Final = 0.2  # so long an extension may take to hear what it has subscribed to, before it shuts down
 _KERNEL: Final = 5.0  # seconds for a SIGKILL to do its work
 
 
@@ -196,6 +197,8 @@ class Generation:
         invocation = self._invocation
         if self._init is not None:
             self._runtime_waits = self._registration_closed = True
+            if self._runtime is not None:
+                self._runtime.pipe.drain()
             took = (time.monotonic() - self._begun) * 1000
             self._sandbox.journal.init_runtime_done(self._phase, None, took)
             if self._extensions is not None:
@@ -215,7 +218,7 @@ class Generation:
         if invocation is not None and not invocation.responded:
             invocation.responded = True
             invocation.exchange.respond(post.body, is_error=post.is_error)
-            invocation.responded_at = asyncio.get_running_loop().time()
+            invocation.responding_at = invocation.responded_at = asyncio.get_running_loop().time()
             invocation.produced_bytes, invocation.error_type = len(post.body), post.error_type
 
     def runtime_failed_init(self, post: Post) -> None:
@@ -327,4 +330,5 @@ class Generation:
                 await processes.wait(runtime.pid, _KERNEL)
             runtime.pipe.drain()
         self.runtime_dead.set()
+        await self._sandbox.journal.settle(budget * _TELEMETRYS_SHARE)
         await extensions.shut_down(reason, begun + budget)

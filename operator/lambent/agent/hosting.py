@@ -28,6 +28,7 @@ from .supervising import Processes
 from .unpacking import BadArchive
 
 _EXTENSIONS_PREFIX = b"/2020-01-01/extension/"
+_TELEMETRY_PREFIXES = (b"/2022-07-01/telemetry", b"/2020-08-15/logs")
 _MOST_OF_EXTENSIONS = 256 * 1024
 
 
@@ -38,6 +39,8 @@ class Host:
         self.lifecycle = Lifecycle()
         self.api = RuntimeApi()
         self.api.routes.append(Route(_EXTENSIONS_PREFIX, _MOST_OF_EXTENSIONS, self._extension_calls))
+        for prefix in _TELEMETRY_PREFIXES:
+            self.api.routes.append(Route(prefix, _MOST_OF_EXTENSIONS, self._telemetry_calls))
         self.processes = Processes(self._exited)
         self.claim: Claim | None = None
         self.ended = asyncio.Event()
@@ -256,6 +259,11 @@ class Host:
         from .extension_api import answer
 
         answer(self._generation, connection, request)
+
+    def _telemetry_calls(self, connection: RuntimeConnection, request: Request) -> None:
+        from .telemetry_api import answer
+
+        answer(self._generation, self._journal, connection, request)
 
     # Shutting down
 

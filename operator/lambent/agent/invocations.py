@@ -29,9 +29,10 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class Invocation:
-    """`started` is monotonic seconds: Lambda's deadline and Duration count from there; so is `responded_at`.
+    """`started` is monotonic seconds: Lambda's deadline and Duration count from there; so are the other moments.
 
-    `error_type` is what the runtime called a handler's error, for telemetry.
+    `trace_id` is X-Amzn-Trace-Id as the runtime gets it, empty for none. `error_type` is what the runtime called a
+    handler's error, for telemetry.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class Invocation:
     init_ms: float | None = None
     init_counts: bool = True
     responded: bool = False
+    responding_at: float = 0.0
     responded_at: float = 0.0
     runtime_done: bool = False
     produced_bytes: int = 0
@@ -71,7 +73,8 @@ class Invocation:
             duration = float(self.timeout_ms)
         billed = duration + self.init_ms if self.init_ms is not None and self.init_counts else duration
         shown = self.init_ms if self.init_counts else None
-        return Report(self.request_id, duration, math.ceil(billed), memory_mb, max_memory_mb, shown, self.fault)
+        fault, trace = self.fault, self.trace_id
+        return Report(self.request_id, duration, math.ceil(billed), memory_mb, max_memory_mb, shown, fault, trace)
 
     def finish(self, report: Report) -> None:
         """Sends the trailers: their arrival means that the environment is idle (or failed, which they say)."""

@@ -15,6 +15,8 @@ MAX_UNWRITTEN_BYTES = 1024 * 1024
 _DEFERRAL = 0.05
 
 Sink = Callable[[bytes], None]
+EventSink = Callable[[bytes, float], None]
+"""One event with its newline, perhaps of several lines, and its time in epoch seconds."""
 
 
 class Tail:
@@ -67,14 +69,27 @@ class Lines:
             self._sink(bytes(self._pending) + b"\n")
             self._pending.clear()
 
+    def close(self) -> None:
+        """Nothing follows."""
+        self.finish()
+
 
 class LogPipe:
-    """The read end of one generation's stdout and stderr."""
+    """The read end of one generation's stdout and stderr; with `events`, framed ones among the lines go there.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
+    Those come through `framed`, the same pipe opened once more: Node.js makes its stdout non-blocking, and must not
+    make that of its log so.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink, events: EventSink | None = None) -> None:
         self._loop = loop
         self._lines = Lines(sink)
+        if events is not None:
+            from .frames import MixedLines
+
+            self._lines = MixedLines(sink, events)
         self._reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.framed = open_again(self.writer) if events is not None else -1
         os.set_blocking(self._reader, False)
         self._open = True
         loop.add_reader(self._reader, self._read)
@@ -82,6 +97,8 @@ class LogPipe:
     def started(self) -> None:
         """The child holds the write end now: from here on EOF means that nobody can write any more."""
         os.close(self.writer)
+        if self.framed >= 0:
+            os.close(self.framed)
 
     def drain(self) -> None:
         """Everything that was written before this moment goes to the sink, an unfinished line with its newline."""
@@ -111,8 +128,14 @@ class LogPipe:
     def _shut(self) -> None:
         if self._open:
             self._open = False
+            self._lines.close()
             self._loop.remove_reader(self._reader)
             os.close(self._reader)
+
+
+def open_again(descriptor: int) -> int:
+    """Another description of the same pipe, with flags of its own. OSError where there is no /proc."""
+    return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_CLOEXEC)
 
 
 class Output:

@@ -1,15 +1,20 @@
 """The platform's lines in a function's log, in AWS's format (its emulator differs)."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from .faults import Fault
+
+_RUNTIME: Final = re.compile(r"([a-z]+)\.?([0-9a-z.]*?)(?:\.x)?")
+_TRACE: Final = re.compile(r"(?:^|;) *(Root|Parent|Sampled)=([^;]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of one invocation; milliseconds. `init_ms` only on a cold start."""
+    """The figures of one invocation; milliseconds. `init_ms` only on a cold start, `trace_id` as its header came."""
 
     request_id: str
     duration_ms: float
@@ -18,6 +23,7 @@ class Report:
     max_memory_mb: int
     init_ms: float | None = None
     fault: Fault | None = None
+    trace_id: bytes = b""
 
     def line(self) -> bytes:
         """Every field ends with a tab, Init Duration comes after Max Memory Used."""
@@ -32,12 +38,20 @@ class Report:
             fields += f"Status: {self.fault.status}\t"
             if self.fault.report_type:
                 fields += f"Error Type: {self.fault.report_type}\t"
+        if self.trace_id:
+            fields += _trace_line(self.trace_id)
         return f"{fields}\n".encode()
+
+
+def runtime_version(runtime: str) -> str:
+    """`python3.13` as Lambda's log names it: `python:3.13`. Empty for images, which have no runtime of ours."""
+    form = _RUNTIME.fullmatch(runtime)
+    return f"{form[1]}:{form[2]}".rstrip(":") if form is not None else runtime
 
 
 def init_start_line(runtime: str) -> bytes:
     """Before each init."""
-    return f"INIT_START Runtime Version: {runtime or 'provided'}\n".encode()
+    return f"INIT_START Runtime Version: {runtime_version(runtime) or 'provided'}\n".encode()
 
 
 def launch_error_line(fault: Fault, arguments: Sequence[str], folder: str) -> bytes:
@@ -61,6 +75,12 @@ def extension_line(name: str, state: str, events: Sequence[str], error_type: str
     return f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]{error}\n".encode("utf-8", "replace")
 
 
+def subscription_line(api: str, name: str, state: str, types: Sequence[str]) -> bytes:
+    """An extension wants telemetry. `api` is TELEMETRY or LOGS."""
+    listed = ", ".join(kind.capitalize() for kind in types)
+    return f"{api}\tName: {name}\tState: {state}\tTypes: [{listed}]\n".encode("utf-8", "replace")
+
+
 def start_line(request_id: str, version: str) -> bytes:
     """Before each event."""
     return f"START RequestId: {request_id} Version: {version}\n".encode()
@@ -79,3 +99,12 @@ def fault_line(fault: Fault, request_id: str, now: float) -> bytes:
     if fault.body is not None:
         return b""  # the runtime has written its own
     return f"RequestId: {request_id} Error: {fault.message}\n{fault.error_type}\n".encode()
+
+
+def _trace_line(header: bytes) -> str:
+    """The second line of a report, only for what is sampled. The segment is the one that the header names as parent."""
+    trace = dict(_TRACE.findall(header.decode("utf-8", "replace")))
+    if trace.get("Sampled") != "1" or "Root" not in trace:
+        return ""
+    segment = f"SegmentId: {trace['Parent']}\t" if trace.get("Parent") else ""
+    return f"\nXRAY TraceId: {trace['Root']}\t{segment}Sampled: true\t"

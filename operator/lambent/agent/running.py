@@ -17,13 +17,14 @@ from .serving import Door, end_orphans
 from .settings import Settings
 
 _STDOUT = 1
+_LAST_WORDS = 1.0  # seconds that a sink has to take what is left
 
 
 async def serve(settings: Settings) -> None:
     """Until drained, orphaned or told to end."""
     loop = asyncio.get_running_loop()
     output = Output(loop, _STDOUT)
-    journal = Journal(output)
+    journal = Journal(output, settings.log_sink)
     host = Host(settings, journal, choose_meter())
     door = Door(host, settings.token_sha256)
     loop.add_signal_handler(signal.SIGCHLD, host.processes.reap)
@@ -40,7 +41,8 @@ async def serve(settings: Settings) -> None:
     orphaned.cancel()
     door_server.close()
     await host.processes.end_all()
-    await _take_leave(door, settings.farewell_seconds)
+    journal.flush()
+    await asyncio.gather(_take_leave(door, settings.farewell_seconds), journal.leave(_LAST_WORDS))
     journal.flush()
 
 
@@ -99,6 +101,8 @@ def _announce(ready: str, port: int, runtime_port: int) -> None:
 
 def _warm_up(settings: Settings) -> None:
     """While generic and unclaimed: loads what a claim needs, then lets the collector forget what never goes."""
+    if settings.log_sink:
+        from . import audience  # noqa: F401
     if settings.program is None:  # an image has its code in it
         import zipfile  # noqa: F401
 

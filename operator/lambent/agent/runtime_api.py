@@ -207,6 +207,12 @@ class RuntimeConnection(Connection):
         else:
             self._handle_rare(request)
 
+    @property
+    def port(self) -> int:
+        """Of ours, at which this connection arrived; 0 when it has gone."""
+        address = self.transport.get_extra_info("sockname") if self.transport is not None else None
+        return int(address[1]) if address else 0
+
     def answer(self, data: bytes) -> None:
         """One whole answer."""
         self.send(data)

@@ -49,6 +49,8 @@ class Settings:
     orphan_seconds: float = DEFAULT_ORPHAN_SECONDS
     farewell_seconds: float = DEFAULT_FAREWELL_SECONDS
     """How long an agent that ends waits for gateways to let go of their connections."""
+    log_sink: str = ""
+    """Where the installation wants every environment's telemetry too: `http://host:port/path` or `tcp://host:port`."""
     program: Program | None = None
     """Of a container image; else a bootstrap is looked for."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Settings:
             freeze=(environment.get("LAMBENT_FREEZE") or "1") != "0",
             orphan_seconds=float(_number(environment, "LAMBENT_ORPHAN_SECONDS", int(DEFAULT_ORPHAN_SECONDS))),
             farewell_seconds=_seconds(environment, "LAMBENT_FAREWELL_SECONDS", DEFAULT_FAREWELL_SECONDS),
+            log_sink=_sink(environment),
             program=_program(environment),
             variables={
                 name.removeprefix(_VARIABLE): value for name, value in environment.items() if name.startswith(_VARIABLE)
@@ -101,6 +104,15 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
     if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         raise ValueError(f"{name} must be a number of seconds, not {text!r}")
     return float(text or default)
+
+
+def _sink(environment: Mapping[str, str]) -> str:
+    address = environment.get("LAMBENT_LOG_SINK", "")
+    if address:
+        from .destinations import parse_sink
+
+        parse_sink(address)
+    return address
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

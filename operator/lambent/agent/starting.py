@@ -15,6 +15,7 @@ from typing import Final
 
 from .environment import runtime_variables
 from .faults import Fault, bad_folder, missing_bootstrap, unstartable
+from .frames import DESCRIPTOR, SPEAKERS, VARIABLE, is_possible
 from .journal import Journal
 from .logs import LogPipe
 from .protocol.claims import Claim
@@ -51,6 +52,7 @@ class Starter:
         self._processes = processes
         self._standing = standing
         self._journal = journal
+        self._frames = is_possible()
         self.waits = settings.program is None and settings.prestart and os.path.isfile(settings.bootstrap)
 
     def prestart(self) -> Runtime:
@@ -58,6 +60,9 @@ class Starter:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_BYTES)
         try:
+            if reader == DESCRIPTOR:  # that number is taken in the runtime
+                reader, taken = os.dup(reader), reader
+                os.close(taken)
             environment = {**self._standing, CLAIM_FD: str(reader)}
             command = self._command(self._settings.bootstrap, environment)
             return self._start(command, (reader, writer))
@@ -85,7 +90,10 @@ class Starter:
 
     def variables(self, claim: Claim, log_stream: str) -> dict[str, str]:
         """The function's environment."""
-        return runtime_variables(claim, self._settings, self._standing, log_stream)
+        variables = runtime_variables(claim, self._settings, self._standing, log_stream)
+        if self._frames and claim.runtime.startswith(SPEAKERS):
+            variables[VARIABLE] = str(DESCRIPTOR)
+        return variables
 
     def hand_over(self, runtime: Runtime, claim: Claim, log_stream: str) -> None:
         """Tells a waiting runtime who it is. A broken pipe is noticed by its exit."""
@@ -112,9 +120,14 @@ class Starter:
         return Command(bootstrap, (bootstrap,), variables, folder)
 
     def _start(self, command: Command, claim: tuple[int, ...]) -> Runtime:
-        pipe = LogPipe(asyncio.get_running_loop(), self._journal.function_output)
+        journal = self._journal
+        events = journal.function_event if self._frames else None
+        pipe = LogPipe(asyncio.get_running_loop(), journal.function_output, events)
+        kept = {descriptor: descriptor for descriptor in claim[:1]}
+        if self._frames:
+            kept[DESCRIPTOR] = pipe.framed
         try:
-            pid = self._processes.start(command, pipe.writer, claim[:1])
+            pid = self._processes.start(command, pipe.writer, kept)
         except OSError as error:
             pipe.started()
             pipe.close()

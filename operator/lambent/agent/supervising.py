@@ -7,7 +7,7 @@ below us (we are the subreaper, so whoever daemonises comes back to us).
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,8 +41,8 @@ class Processes:
         """Each leads a session, and so a group, of its own. The event is set when it has ended."""
         self.childless = True
 
-    def start(self, command: Command, output: int, kept: Sequence[int] = ()) -> int:
-        """The pid; `output` becomes stdout and stderr, `kept` stay open.
+    def start(self, command: Command, output: int, kept: Mapping[int, int] | None = None) -> int:
+        """The pid; `output` becomes stdout and stderr, `kept` are the child's further descriptors and which of ours.
 
         BadFolder, or OSError when the program cannot be executed, with execve's errno.
         """
@@ -55,7 +55,7 @@ class Processes:
                 command.program,
                 tuple(command.arguments),
                 command.environment,
-                file_actions=_redirections(output, kept),
+                file_actions=_redirections(output, kept or {}),
                 setsid=True,
                 setsigmask=(),  # what `endings` blocks here must not be blocked there
                 setsigdef=_ORDINARY,
@@ -132,12 +132,12 @@ class Processes:
                     continue
 
 
-def _redirections(output: int, kept: Sequence[int]) -> list[tuple[Any, ...]]:
+def _redirections(output: int, kept: Mapping[int, int]) -> list[tuple[Any, ...]]:
     return [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, output, 1),
         (os.POSIX_SPAWN_DUP2, output, 2),
-        *((os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in kept),  # clears close-on-exec
+        *((os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in kept.items()),  # clears close-on-exec
     ]
 
 
