@@ -132,6 +132,7 @@ def stored_status(code: StoredCode) -> dict[str, Any]:
         "codeSource": code.source,
         "codeSha256": code.sha256_base64,
         "codeSize": code.size,
+        "codeUnzippedSize": code.unzipped,
         "conditions": [
             {
                 "type": "CodeStored",
