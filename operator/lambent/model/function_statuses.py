@@ -60,7 +60,7 @@ class LayerInUse(Fields):
     arn: Annotated[str, Field(max_length=256, description="ARN of the layer's version.")]
     code_sha256: Annotated[str, Field(max_length=64, description="SHA-256 of its archive, base64.")]
     code_size: Annotated[int, Field(ge=0, description="Size of the archive in bytes.")]
-    code_unzipped_size: Annotated[int, Field(ge=0, description="Bytes of its files, unzipped.")] = 0
+    code_unzipped_size: Annotated[int, Field(ge=0, description="Bytes of its files, unzipped.")]
 
 
 class FunctionStatus(Fields):

@@ -42,7 +42,7 @@ class LayerVersionSpec(LayerMetadata):
         ),
     ]
     code_size: Annotated[int, Field(ge=0, description="Size of the archive in bytes.")]
-    code_unzipped_size: Annotated[int, Field(ge=0, description="Bytes of its files, unzipped.")] = 0
+    code_unzipped_size: Annotated[int, Field(ge=0, description="Bytes of its files, unzipped.")]
     revision: Annotated[str, Field(max_length=16, description="Digest of content and metadata.")]
     created_date: Annotated[str, Field(description="When it was published."), Extra({"format": "date-time"})]
 
