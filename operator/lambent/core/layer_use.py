@@ -51,23 +51,21 @@ Resolved = tuple[ResolvedLayer, ...] | Problem
 
 def named(spec: FunctionSpec) -> frozenset[Place]:
     """What the function names, whether or not it exists or may be used."""
-    parsed = (parse_layer_reference(text) for text in spec.layers)
-    return frozenset((one.name, one.version) for one in parsed if one is not None)
+    return frozenset((one.name, one.version) for one in _parsed(spec))
 
 
 def resolve(
     spec: FunctionSpec, account: Account, known: Mapping[Place, LayerVersionSpec], told: FunctionStatus
 ) -> Resolved:
     """The layers of a function in their order; `known` are the versions that the namespace has."""
-    parsed = [(text, parse_layer_reference(text)) for text in spec.layers]
+    parsed = _parsed(spec)
     refused = _refusal(spec, parsed, account)
     if refused is not None:
         return Problem(Reason.INVALID_SPEC, refused)
     had = {one.arn: one for one in told.layers or ()}
     found: list[ResolvedLayer] = []
     lacking: list[str] = []
-    for _, reference in parsed:
-        assert reference is not None
+    for reference in parsed:
         arn = _arn(reference, account)
         version = known.get((reference.name, reference.version))
         if version is not None:
@@ -113,20 +111,25 @@ def warnings(layers: Resolved, old: FunctionStatus, new: FunctionStatus) -> list
     return [one.warning for one in layers if one.warning and one.use.arn not in before]
 
 
-def _refusal(spec: FunctionSpec, parsed: Sequence[tuple[str, LayerReference | None]], account: Account) -> str | None:
+def _parsed(spec: FunctionSpec) -> list[LayerReference]:
+    """What is no reference is no Function: the kind's own pattern keeps it out."""
+    return [one for text in spec.layers if (one := parse_layer_reference(text)) is not None]
+
+
+def _refusal(spec: FunctionSpec, parsed: Sequence[LayerReference], account: Account) -> str | None:
     """What admission refuses too, for objects from before a rule, and what it cannot know."""
     if parsed and spec.package_type == "Image":
         return NOT_FOR_IMAGES
     if len(parsed) > limits.LAYERS_MAX:
         return TOO_MANY
     seen: dict[str, LayerReference] = {}
-    for text, reference in parsed:
-        if reference is None:
-            return f"{text[:256]} is not a layer's version: write <layer>:<version>, or its ARN"
-        if reference.account is not None and (reference.region, reference.account) != (account.region, account.id):
+    for reference in parsed:
+        region, owner = reference.region, reference.account
+        if region is not None and owner is not None and (region, owner) != (account.region, account.id):
+            other = layer_version_arn(region, owner, reference.name, reference.version)
             return (
-                f"{text}: layers of other accounts and regions cannot be used. This namespace's own would be "
-                f"{layer_version_arn(account.region, account.id, reference.name, reference.version)}"
+                f"{other}: layers of other accounts and regions cannot be used. This namespace's own would be "
+                f"{_arn(reference, account)}"
             )
         if reference.name in seen:
             pair = f"{_arn(seen[reference.name], account)} and {_arn(reference, account)}"

@@ -66,7 +66,7 @@ class Claiming:
         )
 
     async def _codes(self, route: Route) -> tuple[tuple[Code, ...], tuple[Code, ...]]:
-        """The code (none with packageType Image: it is there already) and the layers; inline as far as there is room."""
+        """The code (none with packageType Image: it is there already) and the layers; inline while there is room."""
         room = self._inline_bytes
         wanted = [(route.code_sha256, route.code_size)] if route.code_sha256 else []
         found = []
