@@ -183,6 +183,20 @@ def test_the_clusters_own_roles_learn_functions(rendered):
     assert "functions/status" not in {resource for _, resource in rights(aggregated)}, "status is the controller's"
 
 
+def test_the_clusters_own_roles_learn_layers_and_nobody_makes_versions_by_hand(rendered):
+    """A version names content by its digest: whoever could make one could have anybody's."""
+    held = {
+        role: rights(rendered.one("ClusterRole", f"lambent-lambent-system-functions-{role}"))
+        for role in ("view", "edit", "admin")
+    }
+    layers, versions = ("lambent.dev", "layers"), ("lambent.dev", "layerversions")
+    assert held["view"][layers] == held["view"][versions] == READ
+    assert ("lambent.dev", "layers/status") in held["view"]
+    for role in ("edit", "admin"):
+        assert held[role][layers] == {"create", "delete", "deletecollection", "patch", "update"}
+        assert held[role][versions] == {"delete", "deletecollection"}
+
+
 def test_roles_can_be_left_to_somebody_else(helm):
     """rbac.create=false renders none; aggregation alone can be switched off."""
     kinds = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
