@@ -80,6 +80,21 @@ class TestAnArtifact:
         assert isinstance(second, StoredCode)
         assert second.sha256_hex != first.sha256_hex
 
+    async def test_by_a_tag_that_has_not_moved_is_not_fetched_again(self, here: Surroundings) -> None:
+        """A change of memory asks the registry for the manifest; what the store has lost is fetched."""
+        here.artifacts.archives[URI] = ZIP
+        first = await here.shelf.obtain(function(self.CODE), {})
+        assert isinstance(first, StoredCode)
+        again = await here.shelf.obtain(function(self.CODE, generation=2, status=stored_status(first)), {})
+        assert isinstance(again, StoredCode)
+        assert (again.sha256_hex, again.unzipped) == (first.sha256_hex, first.unzipped)
+        assert again.source != first.source
+        assert len(here.artifacts.asked) == 1
+        here.store.blobs.clear()
+        await here.shelf.obtain(function(self.CODE, generation=3, status=stored_status(first)), {})
+        assert len(here.artifacts.asked) == 2
+        assert here.store.blobs == {DIGEST: ZIP}
+
     async def test_by_digest_is_fetched_once(self, here: Surroundings) -> None:
         """It says what it is once and for all."""
         code = {"artifactUri": f"registry/team/code@sha256:{'0' * 64}"}

@@ -10,7 +10,7 @@ import io
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -23,6 +23,7 @@ from lambent.adapters.sources.fetching import Fetched
 from lambent.adapters.sources.web import WebAddress
 from lambent.controller.measuring import SUCCESS
 from lambent.controller.suppliers import (
+    Artifacts,
     CodeStore,
     Slots,
     StoppedError,
@@ -210,11 +211,28 @@ class Obtainer:
         return await self._store(package)
 
     async def _as_artifact(self, owner: CodeOwner, suppliers: Suppliers, uri: str) -> StoredCode:
-        if suppliers.artifacts is None:
+        artifacts = suppliers.artifacts
+        if artifacts is None:
             raise InvalidCode(_NOT_OFFERED)
         credentials = await self._registry_credentials(owner, suppliers)
         async with self._slots.one(owner.namespace):
-            return await self._keep(suppliers, suppliers.artifacts.fetch(uri, credentials), None, "artifact")
+            told = sources.stored(owner.status)
+            try:
+                if (
+                    told is not None
+                    and told.unzipped
+                    and await self._is_still(told, suppliers.artifacts, uri, credentials)
+                ):
+                    return told
+            except Unavailable as error:
+                raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, str(error))) from None
+            return await self._keep(suppliers, artifacts.fetch(uri, credentials), None, "artifact")
+
+    async def _is_still(
+        self, told: StoredCode, artifacts: Artifacts, uri: str, credentials: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Whether a tag has not moved: what a status refers to is not collected, and need not come again."""
+        return await artifacts.find(uri, credentials) == told.sha256_hex and await self.has(told.sha256_hex)
 
     async def _as_image(self, owner: CodeOwner, suppliers: Suppliers) -> ResolvedImage:
         origin = owner.spec.origin

@@ -63,6 +63,9 @@ class Artifacts(Protocol):
     def fetch(self, uri: str, credentials: Sequence[Mapping[str, Any]]) -> AbstractAsyncContextManager[Fetched]:
         """The archive that a name means now, as long as the context lasts. Raises InvalidImage, Unavailable."""
 
+    async def find(self, uri: str, credentials: Sequence[Mapping[str, Any]]) -> str:
+        """SHA-256 in hex of the archive that a name means now. Raises as `fetch` does."""
+
 
 class WebAndBuckets(Protocol):
     """Everything that is fetched as an archive (`adapters.sources.fetcher.Fetcher`)."""

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lambent.core import code_texts, references
 from lambent.core.readiness import Obtained, Problem, ResolvedImage, StoredCode
@@ -81,22 +82,29 @@ def known(status: FunctionStatus | LayerStatus, source: str) -> Obtained | None:
     """The code of this source, as the status tells it; None when it does not."""
     if status.code_source != source or not status.code_sha256:
         return None
-    size = status.code_size or 0
     image = status.image if isinstance(status, FunctionStatus) else None
     if image is not None:
         return ResolvedImage(
             resolved_uri=image.resolved_uri,
             digest_hex=status.code_sha256,
-            size=size,
+            size=status.code_size or 0,
             entry_point=tuple(image.entry_point),
             command=tuple(image.command),
             working_directory=image.working_directory or "/",
             source=source,
         )
+    code = stored(status)
+    return replace(code, source=source) if code is not None else None
+
+
+def stored(status: FunctionStatus | LayerStatus) -> StoredCode | None:
+    """The archive that a status tells of, whatever it was obtained from."""
     try:
-        digest = base64.b64decode(status.code_sha256, validate=True)
+        digest = base64.b64decode(status.code_sha256 or "", validate=True)
     except binascii.Error:
         return None
     if len(digest) != 32:
         return None
-    return StoredCode(digest.hex(), status.code_sha256, size, source, status.code_unzipped_size or 0)
+    return StoredCode(
+        digest.hex(), status.code_sha256 or "", status.code_size or 0, unzipped=status.code_unzipped_size or 0
+    )

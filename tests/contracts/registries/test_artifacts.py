@@ -36,6 +36,8 @@ async def test_a_tag_and_a_digest_bring_the_archive(room: Room) -> None:
     first = artifact(CODE)
     await room.push("team/code", "v1", first)
     assert await fetched(room, "team/code:v1") == CODE
+    found = await ArtifactFetcher(room.client).find(room.uri("team/code:v1"), room.secrets())
+    assert found == hashlib.sha256(CODE).hexdigest()
     other = archive(Entry(content=b"other"))
     await room.push("team/code", "v1", artifact(other))
     assert await fetched(room, "team/code:v1") == other

@@ -48,6 +48,10 @@ class ArtifactFetcher:
         finally:
             spool.close()
 
+    async def find(self, uri: str, credentials: Sequence[Mapping[str, Any]] = ()) -> str:
+        """SHA-256 in hex of the archive that `uri` means now, which is not fetched. Raises as `fetch` does."""
+        return (await self._registries.download(uri, credentials, self._choose, None)).digest_hex
+
     def _choose(self, uri: str, document: bytes, content_type: str) -> Descriptor:
         chosen = parse_artifact(uri, document, content_type)
         if chosen.size > self._size_max:

@@ -126,26 +126,31 @@ class RegistryClient:
                     del self._flights[key]
 
     async def download(
-        self, uri: str, pull_secrets: Sequence[Mapping[str, Any]], choose_part: Chooser, archive: Archive
-    ) -> None:
-        """What an artifact holds, into an archive that is empty before. Raises as `resolve` does, and FetchFailed."""
+        self, uri: str, pull_secrets: Sequence[Mapping[str, Any]], choose_part: Chooser, archive: Archive | None
+    ) -> Descriptor:
+        """What an artifact holds, into an archive that is empty before; without one only what it is.
+
+        Raises as `resolve` does, and FetchFailed.
+        """
         try:
             reference = parse_image_reference(uri)
         except InvalidImage:
             raise InvalidImage(f"Artifact {uri} is not valid. Provide a valid artifact.") from None
 
-        async def look(visit: _Visit) -> None:
-            await self._download(visit, choose_part, archive)
+        async def look(visit: _Visit) -> Descriptor:
+            return await self._download(visit, choose_part, archive)
 
         credentials = matching(reference, pull_secrets)
         async with self._turn(reference, DOWNLOAD_SECONDS_MAX):
-            await self._try_each(reference, credentials, "artifact", look)
+            return await self._try_each(reference, credentials, "artifact", look)
 
-    async def _download(self, visit: _Visit, choose_part: Chooser, archive: Archive) -> None:
+    async def _download(self, visit: _Visit, choose_part: Chooser, archive: Archive | None) -> Descriptor:
         reference = visit.reference
         answer = await self._get(visit, f"/manifests/{reference.digest or reference.tag}", OCI_MANIFEST)
         _verified(visit, answer, (reference.digest or "").removeprefix(_PREFIX))
         part = choose_part(reference.uri, answer.body, answer.headers.get("Content-Type", ""))
+        if archive is None:
+            return part
         try:
             await self._get(visit, f"/blobs/{_PREFIX}{part.digest_hex}", "*/*", (archive, part.size))
         except _Missing:
@@ -155,6 +160,7 @@ class RegistryClient:
                 f"the registry {reference.registry} answered for {reference.uri} with other bytes than its manifest "
                 "names"
             )
+        return part
 
     @asynccontextmanager
     async def _turn(self, reference: ImageReference, seconds: float) -> AsyncIterator[None]:
