@@ -218,11 +218,7 @@ class Obtainer:
         async with self._slots.one(owner.namespace):
             told = sources.stored(owner.status)
             try:
-                if (
-                    told is not None
-                    and told.unzipped
-                    and await self._is_still(told, suppliers.artifacts, uri, credentials)
-                ):
+                if told is not None and told.unzipped and await self._is_still(told, artifacts, uri, credentials):
                     return told
             except Unavailable as error:
                 raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, str(error))) from None
