@@ -318,19 +318,6 @@ async def test_an_invocation_that_waits_for_an_earlier_end_to_its_timeout_starts
     assert (await agent.text()).count("INIT_START") == 2
 
 
-async def test_an_invocation_that_waits_for_an_earlier_end_to_its_timeout_starts_nothing(function):
-    """The next one brings up one generation, not two."""
-    deaf = LOOP.replace("        sys.exit(0)", "        time.sleep(1000)")
-    source = "import os, threading\ndef handler(e, c):\n  threading.Timer(0.05, os._exit, [1]).start(); return 1"
-    agent, caller, _ = await function({"deaf": deaf}, source=source, settings={"LAMBENT_FREEZE": "0"})
-    await caller.invoke(request_id="r1")
-    while (await caller.state()).state is not State.FAILED:
-        await asyncio.sleep(0.005)
-    assert (await caller.invoke(request_id="r2", timeout_ms=100)).json()["errorType"] == "Sandbox.Timedout"
-    assert (await caller.invoke(request_id="r3", timeout_ms=20_000)).json() == 1
-    assert (await agent.text()).count("INIT_START") == 2
-
-
 async def test_a_slow_loris_of_an_extension_holds_up_init_to_its_limit_only(function):
     """It sends half a registration and waits: the init's limit ends it, and an invocation's does."""
     loris = CLIENT + (

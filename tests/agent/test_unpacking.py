@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambent.agent.unpacking import BadArchive, unpack
+from lambent.agent.unpacking import BadArchive, merge, unpack
 
 LINK = (stat.S_IFLNK | 0o777) << 16
 
@@ -122,6 +122,100 @@ def test_a_bomb_with_a_lying_header_stops_too(root):
     with pytest.raises(BadArchive):
         unpack(io.BytesIO(bytes(data)), str(root), 1_000_000)
     assert sum(path.stat().st_size for path in root.rglob("*")) <= 1_256_000
+
+
+def test_of_several_archives_a_later_file_replaces_an_earlier_one(root):
+    """Layers in their order: modes are those of the one that won, everything else stays."""
+    mode = stat.S_IFREG << 16
+    written = merge(
+        iter(
+            (
+                archive(("bin/tool", b"first", mode | 0o644 << 16), ("bin/other", b"stays", mode | 0o755 << 16)),
+                archive(("bin/", b"", 0o755 << 16), ("bin/tool", b"#!second", mode | 0o755 << 16)),
+                archive(("lib/a", b"x", 0), ("bin/third", b"y", 0)),
+            )
+        ),
+        str(root),
+    )
+    assert written == 5 + 5 + 8 + 2
+    seen = {str(path.relative_to(root)): stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*")}
+    assert seen == {
+        "bin": 0o555,
+        "bin/tool": 0o555,
+        "bin/other": 0o555,
+        "bin/third": 0o444,
+        "lib": 0o555,
+        "lib/a": 0o444,
+    }
+    assert (root / "bin/tool").read_bytes() == b"#!second"
+    assert stat.S_IMODE(root.stat().st_mode) == 0o555
+
+
+def test_a_replaced_file_is_another_file(root):
+    """Whoever has the first one open, or under another name, keeps it: nothing is written over."""
+    (root / "kept").mkdir()
+
+    def archives():
+        yield archive(("a", b"first", 0))
+        os.link(root / "a", root / "kept" / "a")
+        yield archive(("a", b"second", 0))
+
+    merge(archives(), str(root))
+    assert ((root / "a").read_bytes(), (root / "kept" / "a").read_bytes()) == (b"second", b"first")
+
+
+MERGES_REFUSED = {
+    "a file where a folder is": ([("a/b", b"1", 0)], [("a", b"2", 0)], "is both a file and a folder"),
+    "a folder where a file is": ([("a", b"1", 0)], [("a/b", b"2", 0)], "goes through a file or link"),
+    "twice in the second": ([("a", b"1", 0)], [("a", b"2", 0), ("a", b"3", 0)], "is there twice"),
+    "a link in the second": ([("a", b"1", 0)], [("a", b"/etc/passwd", LINK)], "is a link"),
+    "out of the second": ([("a", b"1", 0)], [("../a", b"2", 0)], "leads out"),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "words"), MERGES_REFUSED.values(), ids=MERGES_REFUSED)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_no_archive_may_do_a_second_one_may_not(root, first, second, words):
+    """Replacing is for files that an earlier archive brought, and for nothing else."""
+    with pytest.raises(BadArchive, match=words):
+        merge((archive(*first), archive(*second)), str(root))
+    assert everything_outside(root) == []
+
+
+def test_what_was_there_before_is_never_replaced(root):
+    """It is nobody's layer: a link that was planted, or a file of somebody else."""
+    outside = root.parent / "outside"
+    outside.write_bytes(b"untouched")
+    (root / "a").symlink_to(outside)
+    (root / "b").write_bytes(b"mine")
+    for name in ("a", "b"):
+        with pytest.raises(BadArchive, match="there twice"):
+            merge((archive(("c", b"x", 0)), archive((name, b"y", 0))), str(root))
+        (root / "c").unlink()
+    assert (outside.read_bytes(), (root / "b").read_bytes()) == (b"untouched", b"mine")
+
+
+def test_a_file_that_was_swapped_for_a_link_is_only_unlinked(root):
+    """Between two layers something of the same user may write: the name is taken away, what it leads to stays."""
+    outside = root.parent / "outside"
+    outside.write_bytes(b"untouched")
+
+    def archives():
+        yield archive(("a", b"first", 0))
+        (root / "a").unlink()
+        (root / "a").symlink_to(outside)
+        yield archive(("a", b"second", 0))
+
+    merge(archives(), str(root))
+    assert outside.read_bytes() == b"untouched"
+    assert (root / "a").read_bytes() == b"second"
+    assert not (root / "a").is_symlink()
+
+
+def test_archives_share_one_limit(root):
+    """What was replaced counts: it was written."""
+    with pytest.raises(BadArchive, match="larger than 1000"):
+        merge((archive(("a", bytes(600), 0)), archive(("a", bytes(401), 0))), str(root), 1000)
 
 
 BROKEN = {

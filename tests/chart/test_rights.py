@@ -14,9 +14,14 @@ NAMESPACED = {
         FUNCTIONS: READ,
         ("lambent.dev", "functions/status"): {"patch"},
         ("lambent.dev", "functions/finalizers"): {"update"},
+        ("lambent.dev", "layers"): READ,
+        ("lambent.dev", "layers/status"): {"patch"},
+        ("lambent.dev", "layers/finalizers"): {"update"},
+        ("lambent.dev", "layerversions"): OBSERVE | {"create"},
         ("", "pods"): READ | {"create", "delete"},
         ("", "pods/resize"): {"patch"},
-        ("", "configmaps"): READ,
+        ("", "configmaps"): READ | {"create"},
+        ("", "configmaps", "lambent-numbers"): {"patch"},
         ("", "secrets"): READ,
         ("networking.k8s.io", "networkpolicies"): READ | {"create", "delete", "patch"},
         ("events.k8s.io", "events"): {"create", "patch"},
@@ -176,6 +181,20 @@ def test_the_clusters_own_roles_learn_functions(rendered):
         assert ("invoke" in verbs) is (role != "view")
         assert ("get" in verbs) is (role == "view")
     assert "functions/status" not in {resource for _, resource in rights(aggregated)}, "status is the controller's"
+
+
+def test_the_clusters_own_roles_learn_layers_and_nobody_makes_versions_by_hand(rendered):
+    """A version names content by its digest: whoever could make one could have anybody's."""
+    held = {
+        role: rights(rendered.one("ClusterRole", f"lambent-lambent-system-functions-{role}"))
+        for role in ("view", "edit", "admin")
+    }
+    layers, versions = ("lambent.dev", "layers"), ("lambent.dev", "layerversions")
+    assert held["view"][layers] == held["view"][versions] == READ
+    assert ("lambent.dev", "layers/status") in held["view"]
+    for role in ("edit", "admin"):
+        assert held[role][layers] == {"create", "delete", "deletecollection", "patch", "update"}
+        assert held[role][versions] == {"delete", "deletecollection"}
 
 
 def test_roles_can_be_left_to_somebody_else(helm):

@@ -87,6 +87,22 @@ class Registry:
         self._call("PUT", f"/v2/{name}/manifests/{tag}", body, {"Content-Type": _MANIFEST}, 201)
         return f"{self.host}/{name}@sha256:{hashlib.sha256(body).hexdigest()}"
 
+    def push_archive(self, archive: bytes, name: str, tag: str = "latest", media_type: str = "application/zip") -> str:
+        """Brings a zip archive in, as `oras push` does; the artifact by its tag."""
+        layer = self._blob(name, archive, media_type)
+        empty = self._blob(name, b"{}", "application/vnd.oci.empty.v1+json")
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "artifactType": "application/vnd.unknown.artifact.v1",
+            "config": empty,
+            "layers": [layer],
+        }
+        self._call(
+            "PUT", f"/v2/{name}/manifests/{tag}", json.dumps(manifest).encode(), {"Content-Type": _MANIFEST}, 201
+        )
+        return self.reference(name, tag)
+
     def reference(self, name: str, tag: str = "latest") -> str:
         """The image by its tag."""
         return f"{self.host}/{name}:{tag}"

@@ -1,12 +1,16 @@
 """A controller put together for tests, over fakes at its borders."""
 
+import base64
+
 from prometheus_client import CollectorRegistry
+from tests.core.lying_archives import Entry, archive
 
 from lambent.adapters.gateways import Retirement
 from lambent.adapters.kube.events import EventRecorder
-from lambent.adapters.kube.resources import FUNCTIONS, PODS
+from lambent.adapters.kube.resources import FUNCTIONS, LAYER_VERSIONS, LAYERS, PODS
 from lambent.controller.applying import Tools
 from lambent.controller.demanding import DemandBoard
+from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.referring import ReferenceBoard
@@ -19,8 +23,10 @@ from lambent.core.workload import WorkloadSettings
 from lambent.model.environments import Demand, IdleEnvironment, Key
 from lambent.model.errors import Unavailable
 
+LAYER_ZIP = base64.b64encode(archive(Entry(b"python/helper.py", b"x = 1"))).decode()
 INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings())
 FUNCTION_PATH, POD_PATH = FUNCTIONS.collection("a"), PODS.collection("a")
+LAYER_PATH, VERSION_PATH = LAYERS.collection("a"), LAYER_VERSIONS.collection("a")
 GATEWAY = "http://10.0.0.1:8081"
 
 
@@ -104,6 +110,7 @@ class Room:
             b"agent key",
         )
         self.reconciler = Reconciler(self.tools, self.shelf, INSTALLATION, self.clock)
+        self.layers = LayerReconciler(self.tools, self.shelf, INSTALLATION.region)
         self.sweeper = Sweeper(self.api.client, self.store, ())
 
     # --- the cluster ---
@@ -127,12 +134,23 @@ class Room:
         }
         return self.api.add(FUNCTION_PATH, body)["metadata"]["uid"]
 
-    def edit(self, name="f", **spec):
+    def layer(self, name="libs", **spec):
+        if "/api/v1/namespaces/a" not in self.api.objects:
+            self.namespace()
+        body = {
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Layer",
+            "metadata": {"name": name},
+            "spec": {"content": {"zipFile": LAYER_ZIP}, **spec},
+        }
+        return self.api.add(LAYER_PATH, body)["metadata"]["uid"]
+
+    def edit(self, name="f", path=FUNCTION_PATH, **spec):
         def change(body):
             body["spec"].update(spec)
             body["metadata"]["generation"] += 1
 
-        self.api.change(f"{FUNCTION_PATH}/{name}", change)
+        self.api.change(f"{path}/{name}", change)
 
     def kubelet(self, **status):
         """Every pending pod is running now (or as given)."""
@@ -160,8 +178,9 @@ class Room:
         """See everything, then reconcile."""
         for _ in range(rounds):
             await self.sweeper.sweep()
-            again = await self.reconciler.reconcile(uid)
-            await self.reconciler.settle()
+            kind = self.layers if self.store.layers.has_known(uid) else self.reconciler
+            again = await kind.reconcile(uid)
+            await kind.settle()
         return again
 
     def demand(self, uid, in_flight=0, waiting=0, idle=(), starting=0, name="f"):

@@ -19,13 +19,15 @@ from tests.core.lying_archives import Entry, archive
 from lambent.adapters.kube.resources import CONFIG_MAPS, SECRETS
 from lambent.adapters.outbound.guarding import guarded_session
 from lambent.adapters.sources.fetcher import Fetcher
-from lambent.adapters.sources.fetching import Bounds
+from lambent.adapters.sources.fetching import Bounds, Fetched
+from lambent.adapters.sources.spooling import Spool
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.storing import CodeShelf, Suppliers
 from lambent.core.readiness import Problem, ResolvedImage, StoredCode
 from lambent.model.addresses import AddressPolicy
 from lambent.model.errors import Unavailable
 from lambent.model.functions import FunctionObject
+from lambent.model.layers import LayerObject
 
 LOCAL = AddressPolicy(allowed=(ipaddress.ip_network("127.0.0.0/8"),))
 ZIP = archive(Entry())
@@ -75,17 +77,46 @@ class Registry:
         return IMAGE
 
 
+class Artifacts:
+    """Registries that keep archives, as the shelf sees them: by name."""
+
+    def __init__(self) -> None:
+        self.archives: dict[str, bytes] = {}
+        self.asked: list[tuple[str, list[Any]]] = []
+
+    async def find(self, uri: str, credentials: Any) -> str:
+        return hashlib.sha256(self.archives[uri]).hexdigest()
+
+    @asynccontextmanager
+    async def fetch(self, uri: str, credentials: Any) -> AsyncIterator[Fetched]:
+        self.asked.append((uri, list(credentials)))
+        if uri not in self.archives:
+            raise Unavailable(f"Artifact {uri} does not exist. Provide a valid artifact.")
+        spool = Spool(10_000_000)
+        spool.write(self.archives[uri])
+        try:
+            yield Fetched(spool, "application/zip")
+        finally:
+            spool.close()
+
+
 class Surroundings:
     """A shelf over a fake API server, a real web server that is also an S3, and a registry."""
 
     def __init__(self, api: FakeApi, server: Server, fetcher: Fetcher) -> None:
         self.api, self.server = api, server
-        self.store, self.registry = Store(), Registry()
+        self.store, self.registry, self.artifacts = Store(), Registry(), Artifacts()
         self.now = 1000.0
         self.nudged: list[str] = []
         self.collected = CollectorRegistry()
         self.suppliers = Suppliers(
-            fetcher, api.client, self.registry, server.url, "us-east-1", ControllerMetrics(self.collected)
+            fetcher,
+            api.client,
+            self.registry,
+            server.url,
+            "us-east-1",
+            ControllerMetrics(self.collected),
+            self.artifacts,
         )
         self.restart()
 
@@ -127,11 +158,18 @@ def function(code: dict[str, Any], uid: str = "1", **fields: Any) -> FunctionObj
     return FunctionObject.from_kubernetes({"metadata": metadata, "spec": spec | fields, "status": status})
 
 
+def layer(content: dict[str, Any], uid: str = "1", **fields: Any) -> LayerObject:
+    status, generation = fields.pop("status", {}), fields.pop("generation", 1)
+    metadata = {"name": f"l{uid}", "namespace": "a", "uid": uid, "generation": generation}
+    return LayerObject.from_kubernetes({"metadata": metadata, "spec": {"content": content} | fields, "status": status})
+
+
 def stored_status(code: StoredCode) -> dict[str, Any]:
     return {
         "codeSource": code.source,
         "codeSha256": code.sha256_base64,
         "codeSize": code.size,
+        "codeUnzippedSize": code.unzipped,
         "conditions": [
             {
                 "type": "CodeStored",

@@ -52,7 +52,7 @@ class TestAnAddress:
     @pytest.mark.parametrize(
         ("content", "sha256", "words"),
         [
-            (ZIP, "0" * 64, f"code.url: what came has the SHA-256 {DIGEST}, not code.sha256 {'0' * 64}"),
+            (ZIP, "0" * 64, f"code.url: what came has the SHA-256 {DIGEST}, not sha256 {'0' * 64}"),
             (b"no zip", hashlib.sha256(b"no zip").hexdigest(), "Could not unzip uploaded file."),
             (b"", hashlib.sha256(b"").hexdigest(), "Uploaded file must be a non-empty zip"),
         ],

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from tests.adapters.kube.fake_api import FakeApi
 
-from lambent.adapters.kube.resources import FUNCTIONS
+from lambent.adapters.kube.resources import FUNCTIONS, LAYERS
 
 OPERATOR = Path(__file__).resolve().parents[2] / "operator"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/system/leases/lambent-controller"
@@ -105,6 +105,9 @@ async def test_an_api_server_that_is_away_is_waited_for_and_the_lease_is_given_b
         api.cut()
         api.add(FUNCTIONS.collection("a"), {**FUNCTION, "metadata": {"name": "g"}})
         await until(lambda: written("g"), controller)
+        layer = {"metadata": {"name": "libs"}, "spec": {"content": {"zipFile": "UEsFBg=="}}}
+        api.add(LAYERS.collection("a"), layer)
+        await until(lambda: api.objects[f"{LAYERS.collection('a')}/libs"].get("status"), controller)
         assert await health(controller) == 200
 
         begun = time.monotonic()

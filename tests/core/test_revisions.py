@@ -43,6 +43,14 @@ SAME = {
 }
 
 
+def test_layers_are_part_of_a_publish_by_digest_and_order():
+    """What they are called is not; without any, the digest is what it was before there were layers."""
+    none, one, two = revision(spec(), CODE), revision(spec(), CODE, ["a", "b"]), revision(spec(), CODE, ["b", "a"])
+    assert len({none, one, two}) == 3
+    assert revision(spec(), CODE, []) == none
+    assert revision(spec(layers=["libs:1"]), CODE, ["a", "b"]) == one
+
+
 def test_revisions_are_sixteen_hex_digits():
     """Short enough for a label."""
     assert len(revision(spec(), CODE)) == 16

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from tests.gateway.clusters import CODE_SHA256, condition, function
 
-from lambent.core.routing import UNKNOWN_ACCOUNT, Change, RoutingTable
+from lambent.core.routing import UNKNOWN_ACCOUNT, Change, LayerBlob, RoutingTable
 from lambent.model.arns import account_id, parse_function_reference
 from lambent.model.errors import ResourceConflict, ResourceNotFound
 from lambent.model.functions import FunctionObject
@@ -46,9 +48,31 @@ def test_the_same_object_again_changes_nothing(table):
     assert observe(table, function(status={"environments": 7})) == []
 
 
+def test_layers_are_routed_as_the_status_tells_them(table):
+    """Digests in hex, in their order; whoever has none has none."""
+    layers = [
+        {
+            "arn": f"arn:{n}",
+            "codeSha256": base64.b64encode(bytes([n]) * 32).decode(),
+            "codeSize": n,
+            "codeUnzippedSize": 9,
+        }
+        for n in (2, 1)
+    ]
+    observe(table, function(status={"layers": layers}))
+    assert resolve(table).layers == (LayerBlob("02" * 32, 2), LayerBlob("01" * 32, 1))
+    observe(table, function())
+    assert resolve(table).layers == ()
+
+
 @pytest.mark.parametrize(
     ("row", "status", "state"),
     [
+        (
+            "a layer with a short digest",
+            {"layers": [{"arn": "a", "codeSha256": "aGVsbG8=", "codeSize": 1, "codeUnzippedSize": 1}]},
+            "Pending",
+        ),
         ("nothing yet", {"observedGeneration": None}, "Pending"),
         ("older generation", {"observedGeneration": 0}, "Pending"),
         ("no pod revision", {"podRevision": None}, "Pending"),

@@ -135,3 +135,18 @@ def test_a_tag_is_resolved_anew_with_every_change_of_the_specification():
     assert sources.identity(pinned, {}, 1) == sources.identity(pinned, {}, 2)
     inline = FunctionSpec.model_validate({"runtime": "r", "handler": "h", "code": {"s3Bucket": "abc", "s3Key": "k"}})
     assert sources.identity(inline, {}, 1) == sources.identity(inline, {}, 2)
+
+
+def test_an_artifacts_tag_is_resolved_anew_too() -> None:
+    """And its pull secrets are part of the source, where the registry is asked."""
+    base = {"runtime": "r", "handler": "h"}
+    tagged, pinned, other = (
+        FunctionSpec.model_validate({**base, "code": {"artifactUri": uri}, **more})
+        for uri, more in (
+            ("registry/code:1", {}),
+            (f"registry/code@sha256:{'0' * 64}", {}),
+            (f"registry/code@sha256:{'0' * 64}", {"placement": {"imagePullSecrets": ["a"]}}),
+        )
+    )
+    assert sources.identity(tagged, {}, 1) != sources.identity(tagged, {}, 2)
+    assert sources.identity(pinned, {}, 1) == sources.identity(pinned, {}, 2) != sources.identity(other, {}, 1)

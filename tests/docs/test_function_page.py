@@ -1,4 +1,4 @@
-"""docs/spec/function.md says what the model says."""
+"""docs/spec/function.md says what the model says; layer.md what of it is about layers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import pytest
 import yaml
 
 from lambent.model import limits
-from lambent.model.conditions import ConditionType, Reason
+from lambent.model.conditions import LAYER_CONDITIONS, LAYER_ONLY_REASONS, ConditionType, Reason
 from lambent.model.functions import FunctionSpec
 from lambent.tools import spec_pages
 
 PAGE = spec_pages.PAGES / "function.md"
 TEXT = PAGE.read_text()
+LAYER_TEXT = (spec_pages.PAGES / "layer.md").read_text()
 
 
-def section(title):
+def section(title, text=TEXT):
     """The text below a heading, up to the next heading of any level."""
-    (found,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    (found,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
     return found
 
 
@@ -34,8 +35,11 @@ def test_generated_tables_are_what_the_generator_writes():
 
 def test_every_table_of_the_generator_is_on_the_page():
     """A marker that was lost takes its table with it."""
-    names = re.findall(r"<!-- generated: ([a-z-]+) -->", TEXT)
-    assert sorted(names) == sorted(spec_pages.tables(spec_pages.definition(spec_pages.KINDS[0])))
+    for kind in spec_pages.KINDS:
+        document = spec_pages.definition(kind)
+        text = (spec_pages.PAGES / f"{document['spec']['names']['singular']}.md").read_text()
+        names = re.findall(r"<!-- generated: ([a-z-]+) -->", text)
+        assert sorted(names) == sorted(spec_pages.tables(document))
 
 
 def test_an_unknown_table_is_an_error():
@@ -46,17 +50,21 @@ def test_an_unknown_table_is_an_error():
 
 def test_every_condition_is_explained_and_none_is_invented():
     """The page and model/conditions.py list the same types."""
-    assert first_cells(section("Conditions")) == list(ConditionType)
+    assert first_cells(section("Conditions")) == [one for one in ConditionType if one != ConditionType.CONTENT_STORED]
+    assert first_cells(section("Conditions", LAYER_TEXT)) == list(LAYER_CONDITIONS)
 
 
 def test_every_reason_is_explained_and_none_is_invented():
     """The page and model/conditions.py list the same reasons, in the same order."""
-    assert first_cells(section("Reasons")) == list(Reason)
+    assert first_cells(section("Reasons")) == [reason for reason in Reason if reason not in LAYER_ONLY_REASONS]
+    told = first_cells(section("Reasons", LAYER_TEXT))
+    assert set(LAYER_ONLY_REASONS) <= set(told) <= set(Reason)
 
 
 def test_reasons_name_conditions_that_exist():
     """The second column of the table of reasons."""
-    for row in re.findall(r"^\| `[A-Za-z]+` \| ([^|]*) \|", section("Reasons"), re.MULTILINE):
+    rows = section("Reasons") + section("Reasons", LAYER_TEXT)
+    for row in re.findall(r"^\| `[A-Za-z]+` \| ([^|]*) \|", rows, re.MULTILINE):
         for name in re.findall(r"`([A-Za-z]+)`", row):
             assert name in list(ConditionType)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import uuid
 
@@ -68,6 +69,36 @@ async def test_large_code_travels_by_signed_url(house):
     assert agent.claim.code.inline is None
     assert agent.claim.code.url.startswith(f"http://codes.test/v1/blobs/sha256/{CODE_SHA256}?exp=")
     assert house.cluster.fetched == []
+
+
+async def test_layers_travel_as_code_does_while_there_is_room(house):
+    """In their order: code first, then each layer that still fits into what a claim may carry; the others by URL."""
+    blobs = [b"first" * 10, b"second" * 20]
+    digests = [hashlib.sha256(blob) for blob in blobs]
+    for digest, blob in zip(digests, blobs, strict=True):
+        house.cluster.blobs[digest.hexdigest()] = blob
+    sizes = [len(blobs[0]), 300_000, len(blobs[1])]
+    layers = [
+        {"arn": f"arn:{number}", "codeSha256": digest, "codeSize": size, "codeUnzippedSize": size}
+        for number, (digest, size) in enumerate(
+            zip(
+                [
+                    base64.b64encode(digests[0].digest()).decode(),
+                    base64.b64encode(bytes(32)).decode(),
+                    base64.b64encode(digests[1].digest()).decode(),
+                ],
+                sizes,
+                strict=True,
+            )
+        )
+    ]
+    body = house.cluster.apply(function(status={"layers": layers}))
+    agent = await house.agent(body)
+    await house.idle(body)
+    first, large, second = agent.claim.layers
+    assert (agent.claim.code.inline, first.inline, second.inline) == (CODE, *blobs)
+    assert (large.inline, large.size) == (None, 300_000)
+    assert large.url.startswith(f"http://codes.test/v1/blobs/sha256/{'00' * 32}?exp=")
 
 
 async def test_code_is_fetched_once_for_many_environments(house, hello):

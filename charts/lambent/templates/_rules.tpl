@@ -4,14 +4,17 @@
 {{/* In every namespace whose functions this release works on. */}}
 {{- define "lambent.rules.controller" -}}
 - apiGroups: [lambent.dev] # long code is read when it is needed, not held
-  resources: [functions]
+  resources: [functions, layers]
   verbs: [get, list, watch]
 - apiGroups: [lambent.dev]
-  resources: [functions/status]
+  resources: [functions/status, layers/status]
   verbs: [patch]
 - apiGroups: [lambent.dev] # some clusters ask for it of whoever writes ownerReferences with blockOwnerDeletion
-  resources: [functions/finalizers]
+  resources: [functions/finalizers, layers/finalizers]
   verbs: [update]
+- apiGroups: [lambent.dev] # a change of a layer is published as another version
+  resources: [layerversions]
+  verbs: [create, list, watch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [create, delete, get, list, watch]
@@ -21,6 +24,13 @@
 - apiGroups: [""] # code.configMapRef is read; of environment.valueFrom only the resource version is looked at
   resources: [configmaps]
   verbs: [get, list, watch]
+- apiGroups: [""] # the numbers that were given to versions
+  resources: [configmaps]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [lambent-numbers]
+  verbs: [patch]
 {{- if .Values.rbac.secrets }}
 - apiGroups: [""] # credentials for code and registries are read; of the others only the resource version is looked at
   resources: [secrets]

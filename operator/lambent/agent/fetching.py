@@ -1,4 +1,4 @@
-"""Getting a function's code: from the claim itself or from the code store, verified, unpacked. Runs in a thread.
+"""Getting a function's code and layers: from the claim itself or the code store, verified, unpacked. Runs in a thread.
 
 Plain sockets with the same codec as everything else: the standard library's HTTP client would cost every agent
 the e-mail package. Only `http://`: the code store is inside the cluster and the digest is what is trusted.
@@ -10,6 +10,7 @@ import re
 import socket
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
 from .protocol.claims import Claim, Code
@@ -17,7 +18,7 @@ from .protocol.heads import MessageEnd, ProtocolError, ResponseHead
 from .protocol.http1 import ResponseDecoder
 from .protocol.names import MAX_UNZIPPED_BYTES, MAX_ZIPPED_BYTES
 from .protocol.writing import encode_request
-from .unpacking import BadArchive, unpack
+from .unpacking import BadArchive, merge, unpack
 
 _SECONDS: Final = 30.0
 _PIECE: Final = 256 * 1024
@@ -32,10 +33,18 @@ class CodeUnavailable(Exception):
 def install(claim: Claim, task_root: str, opt_root: str) -> None:
     """Layers into `opt_root` in order, code into `task_root`, under one limit. BadArchive, CodeUnavailable."""
     left = MAX_UNZIPPED_BYTES
-    for code, root in [*((layer, opt_root) for layer in claim.layers), (claim.code, task_root)]:
-        if code is not None:
-            with fetch(code) as archive:
-                left -= unpack(archive, root, left)
+    if claim.layers:
+        left -= merge(_each(claim.layers), opt_root, left)
+    if claim.code is not None:
+        with fetch(claim.code) as archive:
+            unpack(archive, task_root, left)
+
+
+def _each(codes: Iterable[Code]) -> Iterator[IO[bytes]]:
+    """One after the other: only one of them lies on the disk beside what was unpacked."""
+    for code in codes:
+        with fetch(code) as archive:
+            yield archive
 
 
 def fetch(code: Code) -> IO[bytes]:

@@ -1,8 +1,9 @@
-"""Unpacking a function's zip into a folder, through directory descriptors and never by comparing path strings.
+"""Unpacking zips into a folder, through directory descriptors and never by comparing path strings.
 
 Every folder is opened relative to the descriptor of the one above with O_NOFOLLOW, every file is created with
 O_EXCL: a name can therefore not lead out, whatever it is and whatever is already there. Absolute names, `..`,
 symlinks, special files, duplicates and clashes are refused, sizes are counted while writing (headers may lie).
+Of several archives (layers) a later one replaces files of an earlier one, and nothing else that may be there.
 Afterwards nothing in the tree is writable.
 """
 
@@ -11,6 +12,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import IO, Final
 
 from .protocol.names import MAX_UNZIPPED_BYTES
@@ -31,20 +33,33 @@ def unpack(archive: IO[bytes], root: str, limit: int = MAX_UNZIPPED_BYTES) -> in
 
     `limit` is what may still be written: layers and code share one.
     """
+    return merge((archive,), root, limit)
+
+
+def merge(archives: Iterable[IO[bytes]], root: str, limit: int = MAX_UNZIPPED_BYTES) -> int:
+    """The same with one archive over the other: a file of a later one replaces that of an earlier one.
+
+    The archives are asked for one by one. What was replaced counts as written.
+    """
+    tree = _Tree(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), limit)
+    try:
+        for archive in archives:
+            _unpack_over(tree, archive)
+        tree.seal()  # at last: where nothing may be written, no second archive could be unpacked
+        return tree.written
+    finally:
+        tree.close()
+
+
+def _unpack_over(tree: "_Tree", archive: IO[bytes]) -> None:
     try:
         with zipfile.ZipFile(archive) as entries:
             names = entries.infolist()
             if len(names) > MAX_ENTRIES:
                 raise BadArchive(f"more than {MAX_ENTRIES} entries")
-            root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            tree = _Tree(root_fd, limit)
-            try:
-                for entry in names:
-                    tree.add(entries, entry)
-                tree.seal()
-            finally:
-                tree.close()
-            return tree.written
+            tree.begin()
+            for entry in names:
+                tree.add(entries, entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         raise BadArchive(f"not a valid zip: {error}") from error
     except (RuntimeError, ValueError, OverflowError) as error:  # zipfile: encrypted entries, impossible fields
@@ -60,6 +75,15 @@ class _Tree:
         self._fds = [root_fd]
         self._path: list[str] = []
         self._folders: set[tuple[str, ...]] = {()}
+        self._files: set[tuple[str, ...]] = set()
+        """Of the present archive."""
+        self._earlier: set[tuple[str, ...]] = set()
+        """Files of the archives before it."""
+
+    def begin(self) -> None:
+        """Another archive, over what is there."""
+        self._earlier |= self._files
+        self._files = set()
 
     def add(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         parts = _parts(entry)
@@ -90,10 +114,16 @@ class _Tree:
 
     def _write(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> None:
         executable = (entry.external_attr >> 16) & 0o111
+        path = (*self._path, name)
+        if path in self._earlier and path not in self._files:
+            # Never written over where it lies: it may be one that somebody has open, or is read-only.
+            os.unlink(name, dir_fd=self._fds[-1])
         try:
             fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self._fds[-1])
         except FileExistsError:
-            raise BadArchive(f"{_shown(entry.filename)} is there twice") from None
+            clash = "both a file and a folder" if path in self._folders else "there twice"
+            raise BadArchive(f"{_shown(entry.filename)} is {clash}") from None
+        self._files.add(path)
         try:
             with archive.open(entry) as content:
                 while piece := content.read(_PIECE):

@@ -29,11 +29,23 @@ class ControllerMetrics:
         self.status_writes = Counter(
             "lambent_controller_status_writes", "Writes of a status. A quiet system has none.", registry=registry
         )
-        self.depth = Gauge("lambent_controller_queue_depth", "Functions that wait to be looked at.", registry=registry)
+        self.layer_reconciles = Histogram(
+            "lambent_controller_layer_reconcile_seconds",
+            "Time from taking up a Layer to having applied what was decided, by outcome.",
+            ["outcome"],
+            buckets=(0.001, 0.01, 0.1, 1.0, 10.0),
+            registry=registry,
+        )
+        self.layer_versions = Counter(
+            "lambent_controller_layer_versions_published", "Versions of layers that were published.", registry=registry
+        )
+        self.depth = Gauge(
+            "lambent_controller_queue_depth", "Functions and Layers that wait to be looked at.", registry=registry
+        )
         self.leading = Gauge("lambent_controller_leading", "1 while this replica leads, else 0.", registry=registry)
         self.fetches = Histogram(
             "lambent_controller_fetch_seconds",
-            "Time to fetch and store code from outside, by source (url, s3, config_map, image) and outcome.",
+            "Time to fetch and store code from outside, by source (url, s3, config_map, artifact, image) and outcome.",
             ["source", "outcome"],
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
             registry=registry,

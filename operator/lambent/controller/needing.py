@@ -1,10 +1,14 @@
-"""Who needs which code: what the collector asks before it deletes anything."""
+"""Who needs which code: what the collector asks before it deletes anything.
+
+Functions need theirs and their layers', also those of versions that are gone; versions of layers need theirs.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from lambent.controller.layer_book import MalformedLayer
 from lambent.controller.store import Malformed, Store
 from lambent.controller.storing import CodeShelf
 from lambent.core.collecting import digests_of
@@ -14,7 +18,7 @@ REMEMBERED_SECONDS = 5.0
 
 
 class CodeNeeds:
-    """The Functions' needs, as the store and the shelf know them."""
+    """The needs of Functions and Layers, as the store and the shelf know them."""
 
     def __init__(
         self,
@@ -36,7 +40,8 @@ class CodeNeeds:
         if self._asked is None or now - self._asked >= REMEMBERED_SECONDS:
             functions = (self._store.function(uid) for uid in self._store.uids())
             told = digests_of(function.status for function in functions if function is not None)
-            self._referenced, self._asked = told | self._shelf.referenced(), now
+            self._referenced = told | self._store.layers.digests() | self._shelf.referenced()
+            self._asked = now
         return self._referenced
 
     def busy(self) -> frozenset[str]:
@@ -44,7 +49,11 @@ class CodeNeeds:
         return self._shelf.busy()
 
     def complete(self) -> bool:
-        """Whether every Function was judged since this process began to lead."""
-        return all(
+        """Whether every Function and Layer was judged since this process began to lead."""
+        functions = all(
             self._is_judged(uid) or isinstance(self._store.function(uid), Malformed) for uid in self._store.uids()
+        )
+        layers = self._store.layers
+        return functions and all(
+            self._is_judged(uid) or isinstance(layers.layer(uid), MalformedLayer) for uid in layers.uids()
         )

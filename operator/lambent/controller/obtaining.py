@@ -10,19 +10,20 @@ import io
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from lambent.adapters.kube.resources import FUNCTIONS
+from lambent.adapters.kube.resources import FUNCTIONS, LAYERS
 from lambent.adapters.sources.buckets import BucketObject
 from lambent.adapters.sources.fetching import Fetched
 from lambent.adapters.sources.web import WebAddress
 from lambent.controller.measuring import SUCCESS
 from lambent.controller.suppliers import (
+    Artifacts,
     CodeStore,
     Slots,
     StoppedError,
@@ -36,9 +37,12 @@ from lambent.core import code_texts, packaging, sources
 from lambent.core.packaging import Package
 from lambent.core.readiness import Obtained, Problem, ResolvedImage, StoredCode
 from lambent.core.references import Reference
+from lambent.core.sources import CodeOwner
+from lambent.model.codes import ArchiveSource, Code
 from lambent.model.conditions import ConditionType, Reason
 from lambent.model.errors import FetchFailed, InvalidCode, InvalidImage, Refused, Unavailable
-from lambent.model.functions import Code, FunctionObject
+from lambent.model.functions import FunctionObject
+from lambent.model.layers import LayerObject
 from lambent.model.troubles import Trouble
 from lambent.wire.signed_urls import blob_path, sign_path
 
@@ -63,22 +67,22 @@ class Obtainer:
         """Digests that are being stored now."""
         return frozenset(self._storing)
 
-    async def obtain(self, function: FunctionObject, source: str) -> Obtained | Problem:
+    async def obtain(self, owner: CodeOwner, source: str) -> Obtained | Problem:
         """The code of the present specification, stored. Raises nothing on purpose: failures are problems."""
         try:
-            obtained = await self._obtain(function)
+            obtained = await self._obtain(owner)
         except _StoreAwayError as away:
-            if not _was_stored(function, away.code):
+            if not _was_stored(owner, away.code):
                 return away.problem
             # it was there before: the function is not taken away because nobody can be asked just now
-            log.warning("code of %s/%s not checked: %s", function.namespace, function.name, away)
+            log.warning("code of %s/%s not checked: %s", owner.namespace, owner.name, away)
             obtained = away.code
         except StoppedError as stopped:
             return stopped.problem
         except FetchFailed as failed:
             return sources.problem_of(failed)
         except (InvalidCode, InvalidImage) as error:
-            image = function.spec.code.image_uri is not None
+            image = owner.spec.origin.image_uri is not None
             return Problem(Reason.INVALID_IMAGE if image else Reason.INVALID_CODE, str(error))
         return replace(obtained, source=source)
 
@@ -86,53 +90,72 @@ class Obtainer:
         """Whether the store has a blob. Raises Unavailable."""
         return await self._codestore.has(self._sign("HEAD", sha256_hex))
 
-    async def _obtain(self, function: FunctionObject) -> Obtained:
-        code, runtime = function.spec.code, function.spec.runtime or ""
+    async def _obtain(self, owner: CodeOwner) -> Obtained:
+        origin = owner.spec.origin
+        code = origin.code
         if code_texts.are_left_out(code):
-            code = await self._whole_code(function)
-        if code.inline is not None or code.zip_file is not None:
-            return await self._store(await asyncio.to_thread(packaging.package, code, runtime))
+            code = await self._whole_code(owner)
+        if code.zip_file is not None:
+            where = f"{origin.field}.zipFile"
+            return await self._store(await asyncio.to_thread(packaging.from_text, code.zip_file, where))
+        if isinstance(code, Code) and code.inline is not None:
+            return await self._store(await asyncio.to_thread(packaging.package, code, origin.runtime or ""))
         if self._suppliers is None:
             raise InvalidCode(_NOT_OFFERED)
+        return await self._supplied(owner, self._suppliers)
+
+    async def _supplied(self, owner: CodeOwner, suppliers: Suppliers) -> Obtained:
+        code = owner.spec.origin.code
         if code.url is not None:
-            return await self._at_address(function, self._suppliers, code.url, code.sha256)
+            return await self._at_address(owner, suppliers, code.url, code.sha256)
         if code.s3_bucket is not None:
             with self._measured("s3"):
-                return await self._in_bucket(function, self._suppliers)
+                return await self._in_bucket(owner, suppliers)
         if code.config_map_ref is not None:
             with self._measured("config_map"):
-                return await self._in_config_map(function, self._suppliers)
+                return await self._in_config_map(owner, suppliers)
+        if code.artifact_uri is not None:
+            with self._measured("artifact"):
+                return await self._as_artifact(owner, suppliers, code.artifact_uri)
         with self._measured("image"):
-            return await self._as_image(function, self._suppliers)
+            return await self._as_image(owner, suppliers)
 
-    async def _whole_code(self, function: FunctionObject) -> Code:
-        """The code of a Function whose text the controller's store does not hold."""
+    async def _whole_code(self, owner: CodeOwner) -> ArchiveSource:
+        """The code of an object whose text the controller's store does not hold."""
         if self._suppliers is None:
             raise InvalidCode(_NOT_OFFERED)
-        path = FUNCTIONS.item(function.namespace, function.name)
+        kind = owner.spec.origin.kind
+        whole: CodeOwner
         try:
-            whole = FunctionObject.from_kubernetes(await self._suppliers.objects.request("GET", path))
+            if isinstance(owner, FunctionObject):
+                path = FUNCTIONS.item(owner.namespace, owner.name)
+                whole = FunctionObject.from_kubernetes(await self._suppliers.objects.request("GET", path))
+            else:
+                path = LAYERS.item(owner.namespace, owner.name)
+                whole = LayerObject.from_kubernetes(await self._suppliers.objects.request("GET", path))
         except (Refused, Unavailable, ValidationError) as error:
-            words = f"the Function cannot be read: {type(error).__name__}"
+            words = f"the {kind} cannot be read: {type(error).__name__}"
             raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, words)) from None
-        if code_texts.leave_out(whole.spec).code != function.spec.code:
-            raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, "the Function has changed meanwhile"))
-        return whole.spec.code
+        if code_texts.shortened(whole.spec.origin.code) != owner.spec.origin.code:
+            raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, f"the {kind} has changed meanwhile"))
+        return whole.spec.origin.code
 
     # --- each kind of source ---
 
-    async def _at_address(
-        self, function: FunctionObject, suppliers: Suppliers, url: str, digest: str | None
-    ) -> StoredCode:
+    async def _at_address(self, owner: CodeOwner, suppliers: Suppliers, url: str, digest: str | None) -> StoredCode:
+        field = owner.spec.origin.field
         if digest is None:  # an object from before the rule
-            raise InvalidCode("code.url needs code.sha256")
+            raise InvalidCode(f"{field}.url needs {field}.sha256")
         key = (url, digest)
         task = self._shared.get(key)
         if task is None:
-            task = asyncio.create_task(self._fetch_address(function.namespace, suppliers, url, digest))
+            task = asyncio.create_task(self._fetch_address(owner.namespace, suppliers, url, digest))
             self._shared[key] = task
             task.add_done_callback(lambda ended: self._unshare(key, ended))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except FetchFailed as failed:
+            raise FetchFailed(failed.trouble, f"{field}.url: {failed}") from None
 
     def _unshare(self, key: tuple[str, str], ended: asyncio.Task[StoredCode]) -> None:
         self._shared.pop(key, None)
@@ -142,19 +165,17 @@ class Obtainer:
     async def _fetch_address(self, namespace: str, suppliers: Suppliers, url: str, digest: str) -> StoredCode:
         with self._measured("url"):
             async with self._slots.one(namespace):
-                try:
-                    return await self._fetch(suppliers, WebAddress(url), digest, "url")
-                except FetchFailed as failed:
-                    raise FetchFailed(failed.trouble, f"code.url: {failed}") from None
+                return await self._fetch(suppliers, WebAddress(url), digest, "url")
 
-    async def _in_bucket(self, function: FunctionObject, suppliers: Suppliers) -> StoredCode:
-        code = function.spec.code
+    async def _in_bucket(self, owner: CodeOwner, suppliers: Suppliers) -> StoredCode:
+        origin = owner.spec.origin
+        code = origin.code
         credentials, region = None, None
         if code.s3_credentials_secret_ref is not None:
             name = code.s3_credentials_secret_ref.name
-            where = "code.s3CredentialsSecretRef"
-            secret = await read(suppliers.objects, function.namespace, Reference("Secret", name), where)
-            credentials, region = s3_credentials(name, secret)
+            where = f"{origin.field}.s3CredentialsSecretRef"
+            secret = await read(suppliers.objects, owner.namespace, Reference("Secret", name), where)
+            credentials, region = s3_credentials(name, secret, where)
         source = BucketObject(
             bucket=code.s3_bucket or "",
             key=code.s3_key or "",
@@ -164,7 +185,7 @@ class Obtainer:
             trusted=code.s3_endpoint is None and bool(suppliers.s3_endpoint),
             credentials=credentials,
         )
-        async with self._slots.one(function.namespace):
+        async with self._slots.one(owner.namespace):
             try:
                 return await self._fetch(suppliers, source, code.sha256, "s3")
             except FetchFailed as failed:
@@ -172,42 +193,76 @@ class Obtainer:
                 words = said if said.startswith("Error occurred") else f"Error occurred while GetObject. {said}"
                 raise FetchFailed(failed.trouble, words) from None
 
-    async def _in_config_map(self, function: FunctionObject, suppliers: Suppliers) -> StoredCode:
-        held = function.spec.code.config_map_ref
+    async def _in_config_map(self, owner: CodeOwner, suppliers: Suppliers) -> StoredCode:
+        origin = owner.spec.origin
+        held = origin.code.config_map_ref
         assert held is not None
-        where, reference = "code.configMapRef", Reference("ConfigMap", held.name)
-        body = await read(suppliers.objects, function.namespace, reference, where)
+        where, reference = f"{origin.field}.configMapRef", Reference("ConfigMap", held.name)
+        body = await read(suppliers.objects, owner.namespace, reference, where)
         package = await asyncio.to_thread(
             packaging.from_config_map,
             held.key,
             body.get("data") or {},
             body.get("binaryData") or {},
-            function.spec.runtime or "",
+            (origin.runtime or "") if origin.kind == "Function" else None,
         )
         if package is None:
             raise missing(where, f"key {held.key} of {reference}")
         return await self._store(package)
 
-    async def _as_image(self, function: FunctionObject, suppliers: Suppliers) -> ResolvedImage:
-        spec = function.spec
+    async def _as_artifact(self, owner: CodeOwner, suppliers: Suppliers, uri: str) -> StoredCode:
+        artifacts = suppliers.artifacts
+        if artifacts is None:
+            raise InvalidCode(_NOT_OFFERED)
+        credentials = await self._registry_credentials(owner, suppliers)
+        async with self._slots.one(owner.namespace):
+            told = sources.stored(owner.status)
+            try:
+                if told is not None and told.unzipped and await self._is_still(told, artifacts, uri, credentials):
+                    return told
+            except Unavailable as error:
+                raise StoppedError(Problem(Reason.CODE_UNAVAILABLE, str(error))) from None
+            return await self._keep(suppliers, artifacts.fetch(uri, credentials), None, "artifact")
+
+    async def _is_still(
+        self, told: StoredCode, artifacts: Artifacts, uri: str, credentials: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Whether a tag has not moved: what a status refers to is not collected, and need not come again."""
+        return await artifacts.find(uri, credentials) == told.sha256_hex and await self.has(told.sha256_hex)
+
+    async def _as_image(self, owner: CodeOwner, suppliers: Suppliers) -> ResolvedImage:
+        origin = owner.spec.origin
         if suppliers.images is None:
             raise InvalidCode(_NOT_OFFERED)
-        credentials = []
-        for name in spec.placement.image_pull_secrets if spec.placement else []:
-            reference, where = Reference("Secret", name), "placement.imagePullSecrets"
-            credentials.append(pull_secret(name, await read(suppliers.objects, function.namespace, reference, where)))
+        credentials = await self._registry_credentials(owner, suppliers)
         try:
-            return await suppliers.images.resolve(spec.code.image_uri or "", spec.architectures[0], credentials)
+            return await suppliers.images.resolve(origin.image_uri or "", origin.architecture, credentials)
         except Unavailable as error:
             raise StoppedError(Problem(Reason.IMAGE_UNAVAILABLE, str(error))) from None
+
+    async def _registry_credentials(self, owner: CodeOwner, suppliers: Suppliers) -> list[Mapping[str, Any]]:
+        origin = owner.spec.origin
+        credentials = []
+        for name in origin.pull_secrets:
+            secret = await read(
+                suppliers.objects, owner.namespace, Reference("Secret", name), origin.pull_secrets_field
+            )
+            credentials.append(pull_secret(name, secret, origin.pull_secrets_field))
+        return credentials
 
     # --- what they share ---
 
     async def _fetch(
         self, suppliers: Suppliers, source: WebAddress | BucketObject, digest: str | None, kind: str
     ) -> StoredCode:
+        return await self._keep(suppliers, suppliers.fetcher.fetch(source), digest, kind)
+
+    async def _keep(
+        self, suppliers: Suppliers, coming: AbstractAsyncContextManager[Fetched], digest: str | None, kind: str
+    ) -> StoredCode:
+        """Judge what comes, and store it."""
         try:
-            async with suppliers.fetcher.fetch(source) as came:
+            async with coming as came:
                 package = await asyncio.to_thread(_judged, came, digest)
                 stored = await self._store(package, came.spool.reader())
         except Unavailable as error:
@@ -218,7 +273,7 @@ class Obtainer:
 
     async def _store(self, package: Package, reader: BinaryIO | None = None) -> StoredCode:
         """See that the store has the package; one that is there already is only said to be needed."""
-        stored = StoredCode(package.sha256_hex, package.sha256_base64, package.size)
+        stored = StoredCode(package.sha256_hex, package.sha256_base64, package.size, unzipped=package.unzipped)
         with self._busy(stored.sha256_hex), reader or io.BytesIO(package.data) as content:
             try:
                 # also what is there: only a put makes it young, and a deletion may be on its way (core.collecting)
@@ -275,7 +330,7 @@ def _judged(came: Fetched, digest: str | None) -> Package:
     if digest is not None and came.spool.sha256_hex != digest:
         raise FetchFailed(
             Trouble.WRONG_DIGEST,
-            f"what came has the SHA-256 {came.spool.sha256_hex}, not code.sha256 {digest}{page}",
+            f"what came has the SHA-256 {came.spool.sha256_hex}, not sha256 {digest}{page}",
         )
     try:
         return packaging.from_archive(came.spool.view())
@@ -287,9 +342,9 @@ def _snake(reason: Reason) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in reason).lstrip("_")
 
 
-def _was_stored(function: FunctionObject, code: StoredCode) -> bool:
+def _was_stored(owner: CodeOwner, code: StoredCode) -> bool:
     stored = any(
-        condition.type == ConditionType.CODE_STORED and condition.status == "True"
-        for condition in function.status.conditions
+        condition.type in (ConditionType.CODE_STORED, ConditionType.CONTENT_STORED) and condition.status == "True"
+        for condition in owner.status.conditions
     )
-    return stored and function.status.code_sha256 == code.sha256_base64
+    return stored and owner.status.code_sha256 == code.sha256_base64

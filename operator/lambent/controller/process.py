@@ -29,6 +29,7 @@ from lambent.controller.applying import Tools
 from lambent.controller.collecting import Collector, CollectorMetrics
 from lambent.controller.demanding import DemandBoard, DemandListener
 from lambent.controller.keys import Keys, ensure_keys
+from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
@@ -133,19 +134,25 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         workload = await _workload(settings.workload, client)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
         reconciler = Reconciler(tools, shelf, settings.installation)
+        layers = LayerReconciler(tools, shelf, settings.installation.region)
+
+        def work_on(uid: str) -> Awaitable[float | None]:
+            kind = layers if store.layers.has_known(uid) else reconciler
+            return kind.reconcile(uid)
+
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
         await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
         work: dict[str, Coroutine[Any, Any, None]] = {
-            "queue": queue.run(reconciler.reconcile),
+            "queue": queue.run(work_on),
             "watching": Watcher(store, settings.namespaces, pulses).run(),
             "sweeping": sweeper.run(),
             "gateways": _find_gateways(settings, client, listener, pulses),
             "references": ReferenceWatches(client, references, Manner(everywhere=not settings.namespaces)).run(),
         }
         if settings.collect_seconds:
-            needs = CodeNeeds(store, shelf, reconciler.has_judged)
+            needs = CodeNeeds(store, shelf, lambda uid: reconciler.has_judged(uid) or layers.has_judged(uid))
             collector = Collector(codestore, keys.url, needs, around.collecting, settings.collecting)
             work["collecting"] = collector.run(settings.collect_seconds)
         if settings.policies is not None:
@@ -162,6 +169,7 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
             await asyncio.gather(*tasks, return_exceptions=True)
             await listener.close()
             await reconciler.close()
+            await layers.close()
             await shelf.close()
             metrics.leading.set(0)
 

@@ -15,8 +15,8 @@ from lambent.controller.applying import Tools
 from lambent.controller.measuring import ERROR, SUCCESS
 from lambent.controller.store import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
+from lambent.core import layer_use, readiness, scaling
 from lambent.core import plan as planning
-from lambent.core import readiness, scaling
 from lambent.core.plan import (
     Action,
     CreatePods,
@@ -120,6 +120,7 @@ class Reconciler:
             code=self._shelf.lookup(function, versions),
             versions=versions,
             unknown=self._tools.references.refusal(function),
+            layers=self._layers(function, account),
             pods=store.pods(function.uid),
             reports=board.reports(function.uid),
             gateways_heard=board.heard(),
@@ -128,6 +129,12 @@ class Reconciler:
             timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             since_status=now - memory.status_written,
         )
+
+    def _layers(self, function: FunctionObject, account: str) -> layer_use.Resolved:
+        named = layer_use.named(function.spec)
+        known = self._tools.store.layers.use(function.uid, function.namespace, named)
+        here = layer_use.Account(self._installation.region, account)
+        return layer_use.resolve(function.spec, here, known, function.status)
 
     async def _apply(self, function: FunctionObject, decided: Plan, memory: _Memory) -> float | None:
         """Carry out the plan. What fails is raised after everything else was tried: pods do not wait for a status."""
@@ -242,3 +249,4 @@ class Reconciler:
         self._memories.pop(uid, None)
         self._shelf.forget(uid)
         self._tools.references.forget(uid)
+        self._tools.store.layers.forget_user(uid)

@@ -13,8 +13,8 @@ from typing import Literal
 from lambent.core import references
 from lambent.core.readiness import Problem
 from lambent.core.references import Reference, Versions
+from lambent.core.sources import CodeOwner
 from lambent.model.conditions import Reason
-from lambent.model.functions import FunctionObject
 
 Kind = Literal["ConfigMap", "Secret"]
 Place = tuple[str, Reference]
@@ -40,23 +40,23 @@ class ReferenceBoard:
 
     # --- what Functions ask ---------------------------------------------------------------------------------------
 
-    def versions(self, function: FunctionObject) -> Versions:
+    def versions(self, owner: CodeOwner) -> Versions:
         """Of what the Function refers to, as far as it exists; from now on its changes nudge the Function."""
-        wanted = references.of(function.spec)
-        self._remember(function.uid, frozenset((function.namespace, reference) for reference in wanted))
-        seen = ((reference, self._versions.get((function.namespace, reference))) for reference in wanted)
+        wanted = references.of(owner.spec)
+        self._remember(owner.uid, frozenset((owner.namespace, reference) for reference in wanted))
+        seen = ((reference, self._versions.get((owner.namespace, reference))) for reference in wanted)
         return {reference: version for reference, version in seen if version is not None}
 
-    def unseen(self, function: FunctionObject) -> bool:
+    def unseen(self, owner: CodeOwner) -> bool:
         """Whether what the Function refers to was not looked at yet; it is nudged when that has happened."""
         return any(
             not self._is_listed(reference.kind, namespace) and self._refusal(reference.kind, namespace) is None
-            for namespace, reference in self._used.get(function.uid, ())
+            for namespace, reference in self._used.get(owner.uid, ())
         )
 
-    def refusal(self, function: FunctionObject) -> Problem | None:
+    def refusal(self, owner: CodeOwner) -> Problem | None:
         """Why it cannot be known whether something exists that the Function refers to."""
-        for namespace, reference in sorted(self._used.get(function.uid, ())):
+        for namespace, reference in sorted(self._used.get(owner.uid, ())):
             message = self._refusal(reference.kind, namespace)
             if message is not None and not self._is_listed(reference.kind, namespace):
                 return Problem(

@@ -1,29 +1,26 @@
 """What was observed of Functions, their pods and namespaces, and what we did ourselves and have not seen yet.
 
-Every object carries its resourceVersion, so that whatever comes late changes nothing: an event behind our own write,
-a list behind an event. What is gone is remembered for a while, so that a late list does not bring it back.
+Layers and their versions have a book of their own beside it (`layer_book`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from lambent.controller.freshness import Freshness
+from lambent.controller.layer_book import LayerBook
+from lambent.controller.observed import explain, put_each
 from lambent.core import code_texts
 from lambent.model import names
 from lambent.model.arns import account_id
 from lambent.model.environments import EnvironmentPod
 from lambent.model.functions import FunctionObject, FunctionStatus
-
-log = logging.getLogger(__name__)
-
-_GONE_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +50,8 @@ class Store:
         self._pod_homes: dict[str, tuple[str, str]] = {}
         """Pod uid → (function uid, pod name)."""
         self._accounts: dict[str, str] = {}
-        self._versions: dict[str, int] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._freshness = Freshness()
+        self.layers = LayerBook(nudge)
         self._inhabitants: Counter[str] = Counter()
         self.moved = asyncio.Event()
         """Set when a namespace got its first Function or lost its last."""
@@ -94,14 +91,14 @@ class Store:
 
     def is_gone(self, uid: str) -> bool:
         """Whether a Function was seen and then seen to be gone."""
-        return uid in self._gone
+        return self._freshness.is_gone(uid)
 
     # --- Functions ----------------------------------------------------------------------------------------------
 
     def put_function(self, body: dict[str, Any], *, quiet: bool = False) -> None:
         """An object as the API server shows it; `quiet` when it is the answer to our own write."""
         uid = body["metadata"]["uid"]
-        if not self._is_news(uid, body):
+        if not self._freshness.is_news(uid, body):
             return
         before = self._functions.get(uid)
         after = _parse(body)
@@ -117,7 +114,7 @@ class Store:
 
     def drop_function(self, uid: str) -> None:
         """A Function is gone."""
-        self._bury(uid)
+        self._freshness.bury(uid)
         before = self._functions.pop(uid, None)
         if before is not None:
             self._count(before.namespace, -1)
@@ -153,7 +150,7 @@ class Store:
     def put_pod(self, body: dict[str, Any]) -> None:
         """A pod as the API server shows it, in an event, a list or an answer to us."""
         pod = EnvironmentPod.from_kubernetes(body)
-        if pod is None or not self._is_news(pod.uid, body):
+        if pod is None or not self._freshness.is_news(pod.uid, body):
             return
         home = (pod.key.function_uid, pod.name)
         before = self._pods.get(home[0], {}).get(pod.name)
@@ -164,7 +161,7 @@ class Store:
 
     def drop_pod(self, uid: str) -> None:
         """A pod is gone."""
-        self._bury(uid)
+        self._freshness.bury(uid)
         home = self._pod_homes.pop(uid, None)
         if home is None:
             return
@@ -194,6 +191,7 @@ class Store:
         for uid, function in self._functions.items():
             if function.namespace == metadata["name"]:
                 self._nudge(uid)
+        self.layers.nudge_all(metadata["name"])
 
     def drop_namespace(self, name: str) -> None:
         """A namespace is gone; what was in it goes with its own events."""
@@ -203,54 +201,25 @@ class Store:
 
     def put_functions(self, bodies: Iterable[dict[str, Any]]) -> set[str]:
         """A page of a list; returns the uids."""
-        return {uid for body in bodies if (uid := self._put(self.put_function, body))}
+        return put_each(self.put_function, bodies)
 
     def keep_functions(self, listed: set[str], version: int) -> None:
         """These are all that a list of this resource version holds: what it lacks and is not newer is gone."""
-        for uid in [uid for uid in self._functions if uid not in listed and self._versions.get(uid, 0) <= version]:
+        for uid in self._freshness.lacking(self._functions, listed, version):
             self.drop_function(uid)
 
     def put_pods(self, bodies: Iterable[dict[str, Any]]) -> set[str]:
         """The same for pods."""
-        return {uid for body in bodies if (uid := self._put(self.put_pod, body))}
+        return put_each(self.put_pod, bodies)
 
     def keep_pods(self, listed: set[str], version: int) -> None:
         """The same for pods."""
-        for uid in [uid for uid in self._pod_homes if uid not in listed and self._versions.get(uid, 0) <= version]:
+        for uid in self._freshness.lacking(self._pod_homes, listed, version):
             self.drop_pod(uid)
 
     def put_namespaces(self, bodies: Iterable[dict[str, Any]]) -> None:
         """A page of a list."""
-        for body in bodies:
-            self._put(self.put_namespace, body)
-
-    @staticmethod
-    def _put(put: Callable[[dict[str, Any]], None], body: dict[str, Any]) -> str | None:
-        """One object of many: if it cannot be taken at all, that is said, and the others are none the worse for it."""
-        try:
-            put(body)
-        except Exception:
-            log.exception("an object cannot be taken")
-        metadata = body.get("metadata")
-        return str(metadata.get("uid") or "") if isinstance(metadata, dict) else None
-
-    # --- what is old news ---------------------------------------------------------------------------------------
-
-    def _is_news(self, uid: str, body: dict[str, Any]) -> bool:
-        """Whether this state is newer than what is known. Kubernetes keeps resource versions comparable."""
-        if uid in self._gone:
-            return False
-        version = int(body["metadata"].get("resourceVersion") or 0)
-        if version <= self._versions.get(uid, -1):
-            return False
-        self._versions[uid] = version
-        return True
-
-    def _bury(self, uid: str) -> None:
-        self._versions.pop(uid, None)
-        self._gone[uid] = None
-        while len(self._gone) > _GONE_REMEMBERED:
-            self._gone.popitem(last=False)
+        put_each(self.put_namespace, bodies)
 
 
 def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
@@ -263,7 +232,7 @@ def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
             name=metadata["name"],
             uid=metadata["uid"],
             generation=metadata.get("generation", 0),
-            message=_explain(error),
+            message=explain(error, "Function"),
             status=_status(body),
         )
 
@@ -273,14 +242,6 @@ def _slim(function: FunctionObject) -> FunctionObject:
     if function.status.observed_generation != function.generation:
         return function
     return function.model_copy(update={"spec": code_texts.leave_out(function.spec)})
-
-
-def _explain(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return f"the object does not have the shape of a Function: {error!r}"
-    # never the input: it may hold secrets
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:8])
 
 
 def _status(body: dict[str, Any]) -> FunctionStatus:

@@ -19,9 +19,9 @@ from lambent.controller.suppliers import CodeStore, Suppliers
 from lambent.core import references, sources
 from lambent.core.readiness import TRIED_AGAIN, Obtained, Problem, StoredCode
 from lambent.core.references import Versions
+from lambent.core.sources import CodeOwner
 from lambent.model.conditions import Reason
 from lambent.model.errors import Unavailable
-from lambent.model.functions import FunctionObject
 
 __all__ = ["RECHECK_SECONDS", "CodeShelf", "CodeStore", "Suppliers"]
 
@@ -72,7 +72,7 @@ class _Failing:
 
 
 class CodeShelf:
-    """What became of the code of each Function, by uid."""
+    """What became of the code of each Function and Layer, by uid."""
 
     def __init__(
         self,
@@ -100,43 +100,43 @@ class CodeShelf:
             entry.outcome.sha256_hex for entry in self._entries.values() if isinstance(entry.outcome, StoredCode)
         )
 
-    def lookup(self, function: FunctionObject, versions: Versions) -> Obtained | Problem | None:
+    def lookup(self, owner: CodeOwner, versions: Versions) -> Obtained | Problem | None:
         """What is known of the code of the current specification; None when it has to be obtained first."""
-        entry, held = self._entries.get(function.uid), _held(function, versions)
-        if entry is not None and (entry.generation, entry.held) == (function.generation, held):
+        entry, held = self._entries.get(owner.uid), _held(owner, versions)
+        if entry is not None and (entry.generation, entry.held) == (owner.generation, held):
             return entry.outcome
-        source = sources.identity(function.spec, versions, function.generation)
+        source = sources.identity(owner.spec, versions, owner.generation)
         if entry is not None and entry.source == source and not _awaits(entry.outcome):
-            entry.generation, entry.held = function.generation, held
+            entry.generation, entry.held = owner.generation, held
             return entry.outcome
-        told = sources.known(function.status, source)
+        told = sources.known(owner.status, source)
         if told is None:
             return None
         # Never asked, and as if at some time of the last period: not all are asked at once after a restart.
-        checked = self._clock() - RECHECK_SECONDS * _share(function.uid)
-        self._entries[function.uid] = _Entry(function.generation, held, source, told, checked, asked=False)
+        checked = self._clock() - RECHECK_SECONDS * _share(owner.uid)
+        self._entries[owner.uid] = _Entry(owner.generation, held, source, told, checked, asked=False)
         return told
 
-    async def obtain(self, function: FunctionObject, versions: Versions) -> Obtained | Problem:
+    async def obtain(self, owner: CodeOwner, versions: Versions) -> Obtained | Problem:
         """Obtain the code and see that the store has it.
 
         What takes longer than anybody should wait goes on; the Function is nudged when it is done. What could not be
         reached is tried again when this is called again, a server that is not ours after a while.
         """
-        source, held = sources.identity(function.spec, versions, function.generation), _held(function, versions)
-        failing = self._failing.get(function.uid)
+        source, held = sources.identity(owner.spec, versions, owner.generation), _held(owner, versions)
+        failing = self._failing.get(owner.uid)
         if failing is not None and (failing.source, failing.held) == (source, held) and self._clock() < failing.until:
             return failing.problem
-        flight = self._flights.get(function.uid)
+        flight = self._flights.get(owner.uid)
         if flight is None or (flight.source, flight.held) != (source, held):
-            flight = self._depart(function, source, held)
+            flight = self._depart(owner, source, held)
         if self._nudge is None:
             return await asyncio.shield(flight.task)
         patience = max(0.0, flight.patience_until - time.monotonic())
         done, _ = await asyncio.wait({flight.task}, timeout=patience)
         if not done:
             return FETCHING
-        self._arrived(function, flight)  # a wait that ends by its timeout may see the end before the callback does
+        self._arrived(owner, flight)  # a wait that ends by its timeout may see the end before the callback does
         return flight.task.result()
 
     def forget(self, uid: str) -> None:
@@ -155,84 +155,87 @@ class CodeShelf:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def recheck_in(self, function: FunctionObject, *, starting: bool) -> float | None:
+    def recheck_in(self, owner: CodeOwner, *, starting: bool) -> float | None:
         """Seconds until the store is to be asked again whether it still has the code; None when it never had it."""
-        entry = self._entries.get(function.uid)
+        entry = self._entries.get(owner.uid)
         if entry is None or not isinstance(entry.outcome, StoredCode):
             return None
         waited = self._clock() - entry.checked
         if starting and (not entry.asked or waited >= RECHECK_WHEN_STARTING_SECONDS):
             return 0.0
-        return max(0.0, _period(function.uid) - waited)
+        return max(0.0, _period(owner.uid) - waited)
 
-    async def recheck(self, function: FunctionObject) -> None:
+    async def recheck(self, owner: CodeOwner) -> None:
         """Ask, and store again what the store has lost. Never raises; what could not be asked is asked soon."""
-        entry = self._entries.get(function.uid)
-        if entry is None or not isinstance(entry.outcome, StoredCode) or entry.generation != function.generation:
+        entry = self._entries.get(owner.uid)
+        if entry is None or not isinstance(entry.outcome, StoredCode) or entry.generation != owner.generation:
             return
         entry.checked, entry.asked = self._clock(), True
-        problem = await self._restored(function, entry, entry.outcome)
+        problem = await self._restored(owner, entry, entry.outcome)
         if problem is not None:
-            log.warning("code of %s/%s not checked: %s", function.namespace, function.name, problem)
-            entry.checked -= _period(function.uid) - RECHECK_WHEN_STARTING_SECONDS
+            log.warning("code of %s/%s not checked: %s", owner.namespace, owner.name, problem)
+            entry.checked -= _period(owner.uid) - RECHECK_WHEN_STARTING_SECONDS
 
-    async def _restored(self, function: FunctionObject, entry: _Entry, before: StoredCode) -> str | None:
+    async def _restored(self, owner: CodeOwner, entry: _Entry, before: StoredCode) -> str | None:
         """See that the store has the code of an entry; what stands in the way, if anything does."""
         try:
             if await self._obtainer.has(before.sha256_hex):
                 return None
         except Unavailable as error:
             return str(error)
-        log.warning("the code store lost the code of %s/%s", function.namespace, function.name)
-        outcome = await self._obtainer.obtain(function, entry.source)
+        log.warning("the code store lost the code of %s/%s", owner.namespace, owner.name)
+        outcome = await self._obtainer.obtain(owner, entry.source)
         if isinstance(outcome, Problem):
             return outcome.message
-        if outcome != before and self._entries.get(function.uid) is entry:
+        if not _same(outcome, before) and self._entries.get(owner.uid) is entry:
             # Lambda would keep the first; it is lost, and the source has only this one.
-            log.warning("the source of %s/%s holds other code by now: it is taken", function.namespace, function.name)
+            log.warning("the source of %s/%s holds other code by now: it is taken", owner.namespace, owner.name)
             entry.outcome = outcome
             if self._nudge is not None:
-                self._nudge(function.uid)
+                self._nudge(owner.uid)
         return None
 
-    def _depart(self, function: FunctionObject, source: str, held: str) -> _Flight:
-        before = self._flights.pop(function.uid, None)
+    def _depart(self, owner: CodeOwner, source: str, held: str) -> _Flight:
+        before = self._flights.pop(owner.uid, None)
         if before is not None:
             before.task.cancel()
-        task = asyncio.create_task(self._obtainer.obtain(function, source))
+        task = asyncio.create_task(self._obtainer.obtain(owner, source))
         flight = _Flight(source, held, task, time.monotonic() + PATIENCE_SECONDS)
-        self._flights[function.uid] = flight
-        task.add_done_callback(lambda _: self._arrived(function, flight))
+        self._flights[owner.uid] = flight
+        task.add_done_callback(lambda _: self._arrived(owner, flight))
         return flight
 
-    def _arrived(self, function: FunctionObject, flight: _Flight) -> None:
-        if self._flights.get(function.uid) is not flight:  # forgotten, or another source by now
+    def _arrived(self, owner: CodeOwner, flight: _Flight) -> None:
+        if self._flights.get(owner.uid) is not flight:  # forgotten, or another source by now
             return
-        del self._flights[function.uid]
+        del self._flights[owner.uid]
         if flight.task.cancelled() or flight.task.exception() is not None:
             return  # raised where it is waited for, or tried again when it is looked at next
-        self._remember(function, flight, flight.task.result())
+        self._remember(owner, flight, flight.task.result())
         if self._nudge is not None and time.monotonic() >= flight.patience_until:
-            self._nudge(function.uid)
+            self._nudge(owner.uid)
 
-    def _remember(self, function: FunctionObject, flight: _Flight, outcome: Obtained | Problem) -> None:
-        failing = self._failing.pop(function.uid, None)
+    def _remember(self, owner: CodeOwner, flight: _Flight, outcome: Obtained | Problem) -> None:
+        failing = self._failing.pop(owner.uid, None)
         if not isinstance(outcome, Problem) or outcome.reason not in TRIED_AGAIN:
-            self._entries[function.uid] = _Entry(
-                function.generation, flight.held, flight.source, outcome, self._clock()
-            )
+            self._entries[owner.uid] = _Entry(owner.generation, flight.held, flight.source, outcome, self._clock())
         elif outcome.reason in _NOT_OURS:
             same = failing is not None and (failing.source, failing.held) == (flight.source, flight.held)
             failures = failing.failures + 1 if failing is not None and same else 1
             until = self._clock() + sources.again_after(failures)
-            self._failing[function.uid] = _Failing(flight.source, flight.held, outcome, failures, until)
+            self._failing[owner.uid] = _Failing(flight.source, flight.held, outcome, failures, until)
 
 
-def _held(function: FunctionObject, versions: Versions) -> str:
+def _held(owner: CodeOwner, versions: Versions) -> str:
     """Resource versions of what obtaining depends on; mostly nothing."""
-    code = references.of_code(function.spec)
-    wanted = references.of_credentials(function.spec) | ({code} if code is not None else frozenset())
+    code = references.of_code(owner.spec)
+    wanted = references.of_credentials(owner.spec) | ({code} if code is not None else frozenset())
     return " ".join(f"{reference}={versions.get(reference, '')}" for reference in sorted(wanted))
+
+
+def _same(one: Obtained, other: StoredCode) -> bool:
+    """A status of long ago does not tell everything that is known of the same bytes."""
+    return isinstance(one, StoredCode) and one.sha256_hex == other.sha256_hex
 
 
 def _awaits(outcome: Obtained | Problem) -> bool:

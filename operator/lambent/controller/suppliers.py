@@ -57,6 +57,16 @@ class Images(Protocol):
         """
 
 
+class Artifacts(Protocol):
+    """Container registries that keep zip archives (`adapters.registries`)."""
+
+    def fetch(self, uri: str, credentials: Sequence[Mapping[str, Any]]) -> AbstractAsyncContextManager[Fetched]:
+        """The archive that a name means now, as long as the context lasts. Raises InvalidImage, Unavailable."""
+
+    async def find(self, uri: str, credentials: Sequence[Mapping[str, Any]]) -> str:
+        """SHA-256 in hex of the archive that a name means now. Raises as `fetch` does."""
+
+
 class WebAndBuckets(Protocol):
     """Everything that is fetched as an archive (`adapters.sources.fetcher.Fetcher`)."""
 
@@ -75,6 +85,7 @@ class Suppliers:
     """Where functions name none; the administrator's word."""
     s3_region: str = "us-east-1"
     metrics: ControllerMetrics | None = None
+    artifacts: Artifacts | None = None
 
 
 class StoppedError(LambentError):
@@ -131,32 +142,32 @@ def missing(where: str, what: str) -> StoppedError:
     return StoppedError(Problem(Reason.REFERENCE_NOT_FOUND, f"{where} refers to what does not exist: {what}"))
 
 
-def s3_credentials(name: str, secret: Mapping[str, Any]) -> tuple[Credentials, str | None]:
+def s3_credentials(name: str, secret: Mapping[str, Any], where: str) -> tuple[Credentials, str | None]:
     """The credentials in a Secret, and the region if it names one. Raises StoppedError."""
     texts = _texts(secret)
     lacking = [key for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not texts.get(key)]
     if lacking:
-        raise missing("code.s3CredentialsSecretRef", f"{', '.join(lacking)} in Secret {name}")
+        raise missing(where, f"{', '.join(lacking)} in Secret {name}")
     token, region = texts.get("AWS_SESSION_TOKEN") or None, texts.get("AWS_REGION") or None
     return Credentials(texts["AWS_ACCESS_KEY_ID"], texts["AWS_SECRET_ACCESS_KEY"], token), region
 
 
-def pull_secret(name: str, secret: Mapping[str, Any]) -> Mapping[str, Any]:
+def pull_secret(name: str, secret: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The document of a Secret for registries. Raises StoppedError."""
     key = PULL_SECRETS.get(secret.get("type", ""))
     if key is None:
-        raise _no_pull_secret(name, f"is not of the type {next(iter(PULL_SECRETS))}")
+        raise _no_pull_secret(where, name, f"is not of the type {next(iter(PULL_SECRETS))}")
     try:
         document = json.loads(base64.b64decode((secret.get("data") or {})[key]))
     except (ValueError, KeyError, TypeError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise _no_pull_secret(name, f"holds no JSON object under {key}")
+        raise _no_pull_secret(where, name, f"holds no JSON object under {key}")
     return document
 
 
-def _no_pull_secret(name: str, why: str) -> StoppedError:
-    return StoppedError(Problem(Reason.REFERENCE_NOT_FOUND, f"placement.imagePullSecrets: Secret {name} {why}"))
+def _no_pull_secret(where: str, name: str, why: str) -> StoppedError:
+    return StoppedError(Problem(Reason.REFERENCE_NOT_FOUND, f"{where}: Secret {name} {why}"))
 
 
 def _texts(secret: Mapping[str, Any]) -> dict[str, str]:

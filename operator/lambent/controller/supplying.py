@@ -10,6 +10,7 @@ import aiohttp
 
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.outbound.guarding import guarded_session
+from lambent.adapters.registries.artifacts import ArtifactFetcher
 from lambent.adapters.registries.client import RegistryClient
 from lambent.adapters.sources.fetcher import Fetcher
 from lambent.controller.measuring import ControllerMetrics
@@ -24,10 +25,12 @@ async def supplied(
 ) -> AsyncIterator[Suppliers]:
     """Suppliers, as long as the context lasts. `trusting` dials what the administrator named."""
     async with guarded_session(settings.addresses) as guarded:
+        registries = RegistryClient(guarded, settings.insecure_registries)
         yield Suppliers(
             fetcher=Fetcher(guarded, trusting),
             objects=client,
-            images=_Images(RegistryClient(guarded, settings.insecure_registries)),
+            images=_Images(registries),
+            artifacts=ArtifactFetcher(registries),
             s3_endpoint=settings.s3_endpoint,
             s3_region=settings.s3_region,
             metrics=metrics,

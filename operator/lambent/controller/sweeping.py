@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from lambent.adapters.kube.client import KubeClient
-from lambent.adapters.kube.resources import FUNCTIONS, NAMESPACES, PODS, Resource
+from lambent.adapters.kube.resources import FUNCTIONS, LAYER_VERSIONS, LAYERS, NAMESPACES, PODS, Resource
 from lambent.controller.store import Store
 from lambent.model import names
 from lambent.model.errors import Refused, Unavailable
@@ -37,6 +37,11 @@ class Sweeper:
         """One round. Raises Unavailable or Refused."""
         async for bodies, _ in self._pages(NAMESPACES, None):
             self._store.put_namespaces(bodies)
+        layers = self._store.layers  # before Functions: what they name is known when they are looked at
+        listed, version = await self._take(LAYER_VERSIONS, "", layers.put_versions)
+        layers.keep_versions(listed, version)
+        listed, version = await self._take(LAYERS, "", layers.put_layers)
+        layers.keep_layers(listed, version)
         functions, version = await self._take(FUNCTIONS, "", self._store.put_functions)
         self._store.keep_functions(functions, version)
         pods, version = await self._take(PODS, names.ENVIRONMENT_SELECTOR, self._store.put_pods)

@@ -24,7 +24,7 @@ import kopf
 
 from lambent.adapters.kube.kopf_sessions import TOKEN_FILE, Backoffs, WatchPace, session_for
 from lambent.adapters.kube.pulses import Pulses
-from lambent.adapters.kube.resources import FUNCTIONS, NAMESPACES, PODS
+from lambent.adapters.kube.resources import FUNCTIONS, LAYER_VERSIONS, LAYERS, NAMESPACES, PODS
 from lambent.controller.store import Store
 from lambent.controller.sweeping import PAGE
 from lambent.model import names
@@ -52,7 +52,7 @@ class Patience:
 
 
 class Watcher:
-    """Watches Functions, their pods and namespaces, for ever."""
+    """Watches Functions, their pods, layers and namespaces, for ever."""
 
     def __init__(
         self, store: Store, namespaces: tuple[str, ...], pulses: Pulses, patience: Patience = Patience()
@@ -114,15 +114,24 @@ def put(store: Store, plural: str, event: Any) -> None:
                 store.drop_namespace(body["metadata"]["name"])
             else:
                 store.put_namespace(body)
-        elif gone:
-            drop = store.drop_function if plural == FUNCTIONS.plural else store.drop_pod
-            drop(body["metadata"]["uid"])
-        elif plural == FUNCTIONS.plural:
-            store.put_function(body)
         else:
-            store.put_pod(body)
+            keep, drop = _takers(store)[plural]
+            if gone:
+                drop(body["metadata"]["uid"])
+            else:
+                keep(body)
     except Exception:
         log.exception("an event about one of %s cannot be taken", plural)
+
+
+def _takers(store: Store) -> dict[str, tuple[Callable[[dict[str, Any]], None], Callable[[str], None]]]:
+    """What takes an object of each kind, and what its end by uid."""
+    return {
+        FUNCTIONS.plural: (store.put_function, store.drop_function),
+        PODS.plural: (store.put_pod, store.drop_pod),
+        LAYERS.plural: (store.layers.put_layer, store.layers.drop_layer),
+        LAYER_VERSIONS.plural: (store.layers.put_version, store.layers.drop_version),
+    }
 
 
 class _KopfThread:
@@ -191,8 +200,8 @@ def _paths(namespaces: tuple[str, ...]) -> Iterable[str]:
     """What kopf asks for, which is what its watchers are known by."""
     yield NAMESPACES.collection()
     for namespace in namespaces or (None,):
-        yield FUNCTIONS.collection(namespace)
-        yield PODS.collection(namespace)
+        for resource in (FUNCTIONS, PODS, LAYERS, LAYER_VERSIONS):
+            yield resource.collection(namespace)
 
 
 def registry_for(take: Callable[[str, Any], None], pulses: Pulses, pace: WatchPace) -> kopf.OperatorRegistry:
@@ -206,7 +215,7 @@ def registry_for(take: Callable[[str, Any], None], pulses: Pulses, pace: WatchPa
         return connection and session_for(connection, pulses, pace, TOKEN_FILE if in_cluster else None)
 
     kopf.on.login(registry=registry)(login)
-    for resource in (FUNCTIONS, PODS, NAMESPACES):
+    for resource in (FUNCTIONS, PODS, LAYERS, LAYER_VERSIONS, NAMESPACES):
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(
             _handler(resource.plural, take)
         )

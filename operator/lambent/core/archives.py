@@ -68,8 +68,8 @@ def open_archive(data: bytes | memoryview) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BufferedReader(_Window(memoryview(data))))
 
 
-def judge(data: bytes | memoryview) -> None:
-    """See that `data` is an archive that can be unpacked into an empty folder.
+def judge(data: bytes | memoryview) -> int:
+    """See that `data` is an archive that can be unpacked into an empty folder; the bytes that it then has.
 
     Raises:
         InvalidCode: the message begins with Lambda's words, where Lambda has any, and ends with what is wrong.
@@ -94,6 +94,7 @@ def judge(data: bytes | memoryview) -> None:
         _judge_entry(entry)
     _judge_tree(entries)
     _judge_places(memoryview(data)[:directory_start], entries)
+    return unzipped
 
 
 def _entries_at_most(data: bytes | memoryview) -> int:

@@ -90,12 +90,19 @@ def decide(
 def digests_of(statuses: Iterable[FunctionStatus]) -> frozenset[str]:
     """The blobs that Functions refer to, by what their status says: `codeSha256`, as Lambda words it, in base64.
 
-    Image functions have no blob; the digest of their image is in hex and longer.
+    Image functions have no blob; the digest of their image is in hex and longer. Layers are kept by their versions,
+    and by every function that uses them: a deleted version breaks none.
     """
-    return frozenset(digest for status in statuses if (digest := _digest(status.code_sha256)) is not None)
+    told = (
+        each
+        for status in statuses
+        for each in (status.code_sha256, *(layer.code_sha256 for layer in status.layers or ()))
+    )
+    return frozenset(digest for text in told if (digest := hex_digest(text)) is not None)
 
 
-def _digest(code_sha256: str | None) -> str | None:
+def hex_digest(code_sha256: str | None) -> str | None:
+    """A digest in hex that a status has in base64; None for what is no SHA-256."""
     try:
         raw = base64.b64decode(code_sha256 or "", validate=True)
     except (binascii.Error, ValueError):

@@ -51,6 +51,8 @@ class Package:
     """CodeSha256, as Lambda spells it."""
     size: int
     """CodeSize, in bytes."""
+    unzipped: int = 0
+    """Bytes of its files."""
 
 
 def package(code: Code, runtime: str) -> Package:
@@ -61,48 +63,56 @@ def package(code: Code, runtime: str) -> Package:
             Lambda has any, and ends with what exactly is wrong.
     """
     if code.inline is not None:
-        return _packed(_source_archive(code.inline, runtime, "code.inline"))
+        return _source_package(code.inline, runtime, "code.inline")
     if code.zip_file is not None:
-        return _uploaded(_decoded(code.zip_file, "code.zipFile"))
+        return from_text(code.zip_file, "code.zipFile")
     raise errors.InvalidCode("exactly one of inline and zipFile must be given")
+
+
+def from_text(text: str, where: str) -> Package:
+    """The deployment package that an archive in base64 is; `where` it stands. Raises InvalidCode."""
+    return _uploaded(_decoded(text, where))
 
 
 def from_archive(data: memoryview) -> Package:
     """The deployment package that an archive is which was fetched. Raises InvalidCode."""
-    archives.judge(data)
-    return _packed(data)
+    return _packed(data, archives.judge(data))
 
 
 def from_config_map(
-    key: str | None, texts: Mapping[str, str], binaries: Mapping[str, str], runtime: str
+    key: str | None, texts: Mapping[str, str], binaries: Mapping[str, str], runtime: str | None
 ) -> Package | None:
     """The deployment package in a ConfigMap's `data` and `binaryData` (base64); None when it has no such key.
+
+    Without a runtime it is a layer, which has no source of a single file.
 
     Raises:
         InvalidCode: when it can never be unpacked and run.
     """
     if key is None:
-        return _packed(_files_archive(texts, binaries))
+        made = _files_archive(texts, binaries)
+        return _packed(made, archives.judge(made))
     if key in binaries:
         return _uploaded(_decoded(binaries[key], f"binaryData of key {key}"))
     if key in texts:
-        return _packed(_source_archive(texts[key], runtime, f"key {key} of the ConfigMap"))
+        return _source_package(texts[key], runtime, f"key {key} of the ConfigMap")
     return None
 
 
-def _packed(data: bytes | memoryview) -> Package:
+def _packed(data: bytes | memoryview, unzipped: int) -> Package:
     digest = hashlib.sha256(data)
-    return Package(data, digest.hexdigest(), base64.b64encode(digest.digest()).decode(), len(data))
+    return Package(data, digest.hexdigest(), base64.b64encode(digest.digest()).decode(), len(data), unzipped)
 
 
 def _uploaded(data: bytes) -> Package:
     if len(data) > limits.ZIP_BYTES_MAX:
         raise errors.InvalidCode(f"{TOO_LARGE_ZIPPED} (it has {len(data)})")
-    archives.judge(data)
-    return _packed(data)
+    return _packed(data, archives.judge(data))
 
 
-def _source_archive(source: str, runtime: str, where: str) -> bytes:
+def _source_package(source: str, runtime: str | None, where: str) -> Package:
+    if runtime is None:
+        raise errors.InvalidCode(f"{where} is one file of source, which a layer takes not; give {_instead(where)}")
     known = runtimes.CATALOGUE.get(runtime)
     if known is None or known.inline_file is None:
         raise errors.InvalidCode(f"runtime {runtime} takes no inline code; give {_instead(where)}")
@@ -110,7 +120,7 @@ def _source_archive(source: str, runtime: str, where: str) -> bytes:
         content = source.encode()
     except UnicodeEncodeError as error:
         raise errors.InvalidCode(f"{where} is no valid text: {error.reason} at {error.start}") from error
-    return _archive({known.inline_file: content})
+    return _packed(_archive({known.inline_file: content}), len(content))
 
 
 def _instead(where: str) -> str:
@@ -123,9 +133,7 @@ def _files_archive(texts: Mapping[str, str], binaries: Mapping[str, str]) -> byt
     files |= {name: _decoded(text, f"binaryData of key {name}") for name, text in binaries.items()}
     if not files:
         raise errors.InvalidCode("the ConfigMap is empty: there is no code in it")
-    made = _archive(files)
-    archives.judge(made)
-    return made
+    return _archive(files)
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

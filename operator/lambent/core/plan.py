@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambent.core import narrowing, readiness, references, revisions, scaling, validity
+from lambent.core import layer_use, narrowing, readiness, references, revisions, scaling, validity
+from lambent.core.layer_use import ResolvedLayer
 from lambent.core.narrowing import Narrowing, NarrowingState
 from lambent.core.readiness import Findings, Obtained, Problem, ResolvedImage, Revisions
 from lambent.core.references import Versions
@@ -128,6 +129,8 @@ class Observation:
     """Seconds since the status was written last."""
     unknown: Problem | None = None
     """Why it cannot be known what of `versions` exists."""
+    layers: tuple[ResolvedLayer, ...] | Problem = ()
+    """The layers that the specification names, as far as they exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,8 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
         stalled = seen.code
     if stalled is None and isinstance(seen.code, ResolvedImage):
         stalled = _program_problem(program_of(function.spec, seen.code))
-    waiting = seen.unknown or references.find_missing(function.spec, seen.versions)
+    stalled = stalled or layer_use.refusal(seen.layers, seen.code)
+    waiting = seen.unknown or references.find_missing(function.spec, seen.versions) or layer_use.missing(seen.layers)
     facts, identities = _identify(seen, installation, stalled or waiting)
     current = facts.key if facts else _last_good(function)
     snapshot = Snapshot(
@@ -177,6 +181,7 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
         stalled=stalled,
         code=seen.code,
         waiting=waiting,
+        layers=layer_use.in_use(seen.layers),
         revisions=identities,
         unhealthy=_unhealthy(seen, current, step.state),
         running=sum(_serves(pod) for pod in seen.pods),
@@ -208,7 +213,7 @@ def _identify(
     else:
         assert spec.runtime is not None
         image, digest = installation.runtimes[spec.runtime], code.sha256_hex
-    revision = revisions.revision(spec, digest)
+    revision = revisions.revision(spec, digest, [one.code_sha256 for one in layer_use.in_use(seen.layers)])
     shape = revisions.Shape(image, installation.agent_image if program else "", seen.versions)
     pod_revision = revisions.pod_revision(revision, names.VERSION_LATEST_LABEL, shape, spec)
     key = Key(seen.function.uid, names.VERSION_LATEST_LABEL, pod_revision)
@@ -277,7 +282,10 @@ def _status_actions(seen: Observation, status: FunctionStatus) -> tuple[list[Act
     wait = readiness.write_wait(old, status, seen.since_status)
     if wait is None or wait > 0:
         return [], wait
-    return [WriteStatus(status), *events(old, status)], None
+    incompatible = [
+        RecordEvent(True, Reason.LAYER_INCOMPATIBLE, note) for note in layer_use.warnings(seen.layers, old, status)
+    ]
+    return [WriteStatus(status), *events(old, status), *incompatible], None
 
 
 def events(old: FunctionStatus, new: FunctionStatus) -> list[RecordEvent]:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from lambent.model.conditions import Condition, ConditionType, Reason
 from lambent.model.environments import EnvironmentPod, PodFailure
+from lambent.model.function_statuses import LayerInUse
 from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus, ImageStatus
+from lambent.model.layers import LayerStatus
 
 MESSAGE_CHARS_MAX = 1024
 STATUS_EVERY_S = 10.0
@@ -58,6 +60,8 @@ class StoredCode:
     size: int
     source: str = ""
     """`core.sources.identity` of where it came from."""
+    unzipped: int = 0
+    """Bytes of its files; 0 where a status of long ago does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Findings:
     """None when it was not looked at."""
     waiting: Problem | None = None
     """What has to appear before environments can be made; nothing is done about it here."""
+    layers: tuple[LayerInUse, ...] = ()
+    """What environments get under /opt."""
     revisions: Revisions | None = None
     """Present when the code is stored and nothing is stalled."""
     unhealthy: Problem | None = None
@@ -161,13 +167,15 @@ def status_of(function: FunctionObject, findings: Findings, now: str) -> Functio
         fields |= {
             "code_sha256": code.sha256_base64 if isinstance(code, StoredCode) else code.digest_hex,
             "code_size": code.size,
+            "code_unzipped_size": (code.unzipped or None) if isinstance(code, StoredCode) else None,
             "code_source": code.source or None,
+            "layers": list(findings.layers) or None,
             "image": _image_status(code) if isinstance(code, ResolvedImage) else None,
             "revision": revisions.revision,
             "pod_revision": revisions.pod_revision,
             "last_modified": now if changed else old.last_modified,
         }
-    conditions = _stamped(_conditions(findings), old.conditions, function.generation, now)
+    conditions = stamped(_conditions(findings), old.conditions, function.generation, now)
     return old.model_copy(update={**fields, "conditions": conditions})
 
 
@@ -186,16 +194,16 @@ def malformed_status(old: FunctionStatus, generation: int, message: str, now: st
         Condition(ConditionType.READY, False, Reason.INVALID_SPEC, message),
         Condition(ConditionType.STALLED, True, Reason.INVALID_SPEC, message),
     ]
-    stamped = _stamped(conditions, old.conditions, generation, now)
-    return old.model_copy(update={"observed_generation": generation, "conditions": stamped})
+    shown = stamped(conditions, old.conditions, generation, now)
+    return old.model_copy(update={"observed_generation": generation, "conditions": shown})
 
 
-def same(old: FunctionStatus, new: FunctionStatus) -> bool:
+def same(old: FunctionStatus | LayerStatus, new: FunctionStatus | LayerStatus) -> bool:
     """Whether two statuses say the same; the order of conditions says nothing."""
     return _ordered(old) == _ordered(new)
 
 
-def _ordered(status: FunctionStatus) -> FunctionStatus:
+def _ordered(status: FunctionStatus | LayerStatus) -> FunctionStatus | LayerStatus:
     return status.model_copy(update={"conditions": sorted(status.conditions, key=lambda one: one.type)})
 
 
@@ -251,16 +259,17 @@ def _ready(findings: Findings) -> Condition:
     return Condition(ConditionType.READY, False, problem.reason, problem.message)
 
 
-def _stamped(
+def stamped(
     conditions: Iterable[Condition], old: Sequence[ConditionStatus], generation: int, now: str
 ) -> list[ConditionStatus]:
+    """Conditions as a status has them: `now`, RFC 3339, only where the status of one has changed."""
     before = {condition.type: condition for condition in old}
-    stamped = []
+    shown = []
     for condition in conditions:
         status = "True" if condition.status else "False"
         previous = before.get(condition.type)
         kept = previous is not None and previous.status == status
-        stamped.append(
+        shown.append(
             ConditionStatus(
                 type=condition.type.value,
                 status=status,
@@ -270,7 +279,7 @@ def _stamped(
                 message=_short(condition.message),
             )
         )
-    return stamped
+    return shown
 
 
 def _short(message: str) -> str:

@@ -1,4 +1,4 @@
-"""Which Secrets and ConfigMaps does a function refer to, and what do their states mean for it?
+"""Which Secrets and ConfigMaps does a function or a layer refer to, and what do their states mean for it?
 
 Only names and resource versions are looked at: what stands in them is between the API server and the kubelet.
 """
@@ -12,6 +12,9 @@ from typing import Literal
 from lambent.core.readiness import Problem
 from lambent.model.conditions import Reason
 from lambent.model.functions import FunctionSpec
+from lambent.model.layers import LayerSpec
+
+Specification = FunctionSpec | LayerSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,23 +44,24 @@ def of_environment(spec: FunctionSpec) -> frozenset[Reference]:
     return frozenset(found)
 
 
-def of_code(spec: FunctionSpec) -> Reference | None:
+def of_code(spec: Specification) -> Reference | None:
     """The object that holds the code itself."""
-    held = spec.code.config_map_ref
+    held = spec.origin.code.config_map_ref
     return Reference("ConfigMap", held.name) if held is not None else None
 
 
-def of_credentials(spec: FunctionSpec) -> frozenset[Reference]:
+def of_credentials(spec: Specification) -> frozenset[Reference]:
     """What the code is asked for with. A change brings no other code, but another try where there was none."""
-    held = spec.code.s3_credentials_secret_ref
-    pulling = spec.placement.image_pull_secrets if spec.placement and spec.code.image_uri else []
-    return frozenset(Reference("Secret", name) for name in (*([held.name] if held else []), *pulling))
+    origin = spec.origin
+    held = origin.code.s3_credentials_secret_ref
+    return frozenset(Reference("Secret", name) for name in (*([held.name] if held else []), *origin.pull_secrets))
 
 
-def of(spec: FunctionSpec) -> frozenset[Reference]:
-    """Everything whose change is a reason to look at the function."""
+def of(spec: Specification) -> frozenset[Reference]:
+    """Everything whose change is a reason to look at the function or layer."""
     code = of_code(spec)
-    return of_environment(spec) | of_credentials(spec) | ({code} if code is not None else frozenset())
+    environment = of_environment(spec) if isinstance(spec, FunctionSpec) else frozenset()
+    return environment | of_credentials(spec) | ({code} if code is not None else frozenset())
 
 
 def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +28,11 @@ from lambent.model.functions import FunctionSpec
 DIGITS = 16
 
 
-def revision(spec: FunctionSpec, code_sha256_hex: str) -> str:
-    """16 hex digits over configuration and code. Equal for equal publishes, in every process and release."""
+def revision(spec: FunctionSpec, code_sha256_hex: str, layers: Sequence[str] = ()) -> str:
+    """16 hex digits over configuration, code and layers. Equal for equal publishes, in every process and release.
+
+    Of layers the digests count, in their order: what they are called changes nothing in an environment.
+    """
     environment = spec.environment.variables if spec.environment else {}
     given: dict[str, Any] = {}  # absent where absent, so that what came later changes no older digest
     if spec.environment and spec.environment.value_from:
@@ -36,6 +40,8 @@ def revision(spec: FunctionSpec, code_sha256_hex: str) -> str:
         given["valueFrom"] = [source.model_dump(mode="json", by_alias=True, exclude_none=True) for source in sources]
     if spec.image_config:
         given["imageConfig"] = spec.image_config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if layers:
+        given["layers"] = list(layers)
     return _digest(
         {
             **given,

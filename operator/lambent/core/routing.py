@@ -16,12 +16,21 @@ from lambent.model.arns import FunctionReference, account_id, function_arn
 from lambent.model.conditions import ConditionType
 from lambent.model.environments import Key
 from lambent.model.errors import ResourceConflict, ResourceNotFound
-from lambent.model.functions import ConditionStatus, FunctionObject
+from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
 
 UNKNOWN_ACCOUNT = "000000000000"
 """Account in the ARN of an error about a namespace that is not watched."""
 
 _STALLED, _PENDING = "Failed", "Pending"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBlob:
+    """A layer's archive in the code store."""
+
+    sha256: str
+    """Hex."""
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ class Route:
     code_sha256: str
     """Hex; empty when the code is the container image."""
     code_size: int
+    layers: tuple[LayerBlob, ...] = ()
+    """In the order in which they are merged."""
     version: str = names.LATEST
 
     def arn_as_invoked(self, qualifier: str | None) -> str:
@@ -190,11 +201,13 @@ class RoutingTable:
         """The route that this state of the object gives, None when its status does not (yet) describe it."""
         spec, status = function.spec, function.status
         code = "" if spec.package_type == "Image" else _hex_digest(status.code_sha256)
+        layers = _layer_blobs(status)
         if (
             status.observed_generation != function.generation
             or not status.revision
             or not status.pod_revision
             or code is None
+            or layers is None
             or _is_true(function, ConditionType.STALLED)
         ):
             return None
@@ -213,6 +226,7 @@ class RoutingTable:
             environment=dict(spec.environment.variables) if spec.environment else {},
             code_sha256=code,
             code_size=status.code_size or 0,
+            layers=layers,
         )
 
     def _add(self, place: tuple[str, str], entry: _Entry) -> None:
@@ -277,6 +291,14 @@ class RoutingTable:
 
 def _is_true(function: FunctionObject, kind: ConditionType) -> bool:
     return any(condition.type == kind and condition.status == "True" for condition in function.status.conditions)
+
+
+def _layer_blobs(status: FunctionStatus) -> tuple[LayerBlob, ...] | None:
+    """The layers that a status tells; None when a digest is none."""
+    layers = status.layers or ()
+    digests = [_hex_digest(layer.code_sha256) for layer in layers]
+    found = tuple(LayerBlob(digest, layer.code_size) for digest, layer in zip(digests, layers, strict=True) if digest)
+    return found if len(found) == len(digests) else None
 
 
 def _hex_digest(code_sha256: str | None) -> str | None:

@@ -12,14 +12,19 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lambent.core import code_texts, references
 from lambent.core.readiness import Obtained, Problem, ResolvedImage, StoredCode
-from lambent.core.references import Versions
+from lambent.core.references import Specification, Versions
 from lambent.model.conditions import Reason
 from lambent.model.errors import FetchFailed
-from lambent.model.functions import FunctionSpec, FunctionStatus
+from lambent.model.functions import FunctionObject, FunctionStatus
+from lambent.model.layers import LayerObject, LayerStatus
 from lambent.model.troubles import Trouble
+
+CodeOwner = FunctionObject | LayerObject
+"""What has code."""
 
 DIGITS = 16
 
@@ -53,18 +58,19 @@ def again_after(failures: int) -> float:
     return float(min(AGAIN_LONGEST_S, AGAIN_FIRST_S * 2 ** min(failures - 1, 30)))
 
 
-def identity(spec: FunctionSpec, versions: Versions, generation: int = 0) -> str:
+def identity(spec: Specification, versions: Versions, generation: int = 0) -> str:
     """16 hex digits over everything that decides which code is obtained.
 
-    An image's tag is resolved anew whenever the specification changes: `generation`, which a digest does without.
+    A tag in a registry is resolved anew whenever the specification changes: `generation`, which a digest does without.
     """
-    tagged = spec.code.image_uri is not None and "@" not in spec.code.image_uri
+    origin = spec.origin
+    tagged = origin.registry_uri is not None and "@" not in origin.registry_uri
     held = references.of_code(spec)
     content = {
-        "code": code_texts.leave_out(spec).code.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "runtime": spec.runtime,  # it names the file of inline source
-        "architecture": spec.architectures[0],  # it chooses among the images of a tag
-        "pullSecrets": spec.placement.image_pull_secrets if spec.placement and spec.code.image_uri else [],
+        "code": code_texts.shortened(origin.code).model_dump(mode="json", by_alias=True, exclude_none=True),
+        "runtime": origin.runtime,
+        "architecture": origin.architecture,
+        "pullSecrets": list(origin.pull_secrets),
         "generation": generation if tagged else 0,
         "configMap": versions.get(held, "") if held is not None else "",
     }
@@ -72,24 +78,33 @@ def identity(spec: FunctionSpec, versions: Versions, generation: int = 0) -> str
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 
-def known(status: FunctionStatus, source: str) -> Obtained | None:
+def known(status: FunctionStatus | LayerStatus, source: str) -> Obtained | None:
     """The code of this source, as the status tells it; None when it does not."""
     if status.code_source != source or not status.code_sha256:
         return None
-    size = status.code_size or 0
-    if status.image is not None:
-        image = status.image
+    image = status.image if isinstance(status, FunctionStatus) else None
+    if image is not None:
         return ResolvedImage(
             resolved_uri=image.resolved_uri,
             digest_hex=status.code_sha256,
-            size=size,
+            size=status.code_size or 0,
             entry_point=tuple(image.entry_point),
             command=tuple(image.command),
             working_directory=image.working_directory or "/",
             source=source,
         )
+    code = stored(status)
+    return replace(code, source=source) if code is not None else None
+
+
+def stored(status: FunctionStatus | LayerStatus) -> StoredCode | None:
+    """The archive that a status tells of, whatever it was obtained from."""
     try:
-        digest = base64.b64decode(status.code_sha256, validate=True)
+        digest = base64.b64decode(status.code_sha256 or "", validate=True)
     except binascii.Error:
         return None
-    return StoredCode(digest.hex(), status.code_sha256, size, source) if len(digest) == 32 else None
+    if len(digest) != 32:
+        return None
+    return StoredCode(
+        digest.hex(), status.code_sha256 or "", status.code_size or 0, unzipped=status.code_unzipped_size or 0
+    )

@@ -1,4 +1,4 @@
-"""What an environment is asked to become: a function's configuration and its code."""
+"""What an environment is asked to become: a function's configuration, its code and its layers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Claiming:
     """Builds claims. Small code travels inside them, larger code is fetched by the agent."""
 
     def __init__(self, codes: CodeCache, links: CodeLinks, region: str, inline_bytes: int) -> None:
-        self._codes = codes
+        self._codes_kept = codes
         self._links = links
         self._region = region
         self._inline_bytes = inline_bytes
@@ -47,6 +47,7 @@ class Claiming:
         Raises:
             Unavailable, InvalidCode: small code could not be had.
         """
+        codes, layers = await self._codes(route)
         return Claim(
             claimId=pod_uid,
             arn=route.arn,
@@ -58,16 +59,26 @@ class Claiming:
             timeoutMs=route.timeout_ms,
             memoryMb=route.memory_mb,
             env=route.environment,
-            code=await self._code(route),
+            code=codes[0] if codes else None,
+            layers=layers,
             region=self._region,
             accountId=route.account,
         )
 
-    async def _code(self, route: Route) -> Code | None:
-        if not route.code_sha256:
-            return None  # packageType Image: it is there already
-        path = self._links.signed_path(route.code_sha256)
-        if route.code_size <= self._inline_bytes:
-            blob = await self._codes.get(route.code_sha256, path, self._inline_bytes)
-            return Code(route.code_sha256, len(blob), inline=blob)
-        return Code(route.code_sha256, route.code_size, url=self._links.base_url.rstrip("/") + path)
+    async def _codes(self, route: Route) -> tuple[tuple[Code, ...], tuple[Code, ...]]:
+        """The code (none with packageType Image: it is there already) and the layers; inline while there is room."""
+        room = self._inline_bytes
+        wanted = [(route.code_sha256, route.code_size)] if route.code_sha256 else []
+        found = []
+        for sha256, size in [*wanted, *((layer.sha256, layer.size) for layer in route.layers)]:
+            code = await self._code(sha256, size, inline=size <= room)
+            room -= size if code.inline is not None else 0
+            found.append(code)
+        return tuple(found[: len(wanted)]), tuple(found[len(wanted) :])
+
+    async def _code(self, sha256: str, size: int, *, inline: bool) -> Code:
+        path = self._links.signed_path(sha256)
+        if inline:
+            blob = await self._codes_kept.get(sha256, path, self._inline_bytes)
+            return Code(sha256, len(blob), inline=blob)
+        return Code(sha256, size, url=self._links.base_url.rstrip("/") + path)

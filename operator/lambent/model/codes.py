@@ -1,8 +1,9 @@
-"""Where code comes from: the sources of a deployment package, of which a function names exactly one."""
+"""Where zip archives come from: the sources of a deployment package or a layer, of which exactly one is named."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,14 +11,46 @@ from . import limits
 from .fields import Fields, KubernetesName
 from .schemas import Rule
 
-SOURCES = ("inline", "zipFile", "url", "s3Bucket", "configMapRef", "artifactUri", "imageUri")
-"""The fields of which one is given."""
-_GIVEN = "[" + ", ".join(f"has(self.{source})" for source in SOURCES) + "]"
-_LISTED = f"{', '.join(SOURCES[:-1])} and {SOURCES[-1]}"
+_ARCHIVE_SOURCES = ("zipFile", "url", "s3Bucket", "configMapRef", "artifactUri")
+SOURCES = ("inline", *_ARCHIVE_SOURCES, "imageUri")
+"""The fields of a function's code of which one is given."""
+
+
+def source_rules(field: str, sources: tuple[str, ...], nothing: str, several: str) -> tuple[Rule, ...]:
+    """What is refused of the object `field` that names one of `sources`; `nothing` and `several` in Lambda's words."""
+    given = "[" + ", ".join(f"has(self.{source})" for source in sources) + "]"
+    listed = f"{', '.join(sources[:-1])} and {sources[-1]}"
+    return (
+        Rule(f"{given}.exists(given, given)", nothing, reason="FieldValueRequired"),
+        Rule(f"{given}.filter(given, given).size() <= 1", f"{several} Exactly one of {listed} may be given.".lstrip()),
+        Rule(
+            "has(self.s3Bucket) == has(self.s3Key)",
+            "Please provide both S3Bucket and S3Key: s3Bucket and s3Key belong together.",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            "has(self.s3Bucket) || (!has(self.s3ObjectVersion) && !has(self.s3Endpoint) && "
+            "!has(self.s3CredentialsSecretRef))",
+            "s3ObjectVersion, s3Endpoint and s3CredentialsSecretRef need s3Bucket and s3Key",
+        ),
+        Rule(
+            "!has(self.url) || has(self.sha256)",
+            f"{field}.url needs {field}.sha256: what an address answers may change, "
+            f"{'a function' if field == 'code' else 'a layer'}'s {field} may not",
+            ".sha256",
+            "FieldValueRequired",
+        ),
+        Rule(
+            "!has(self.sha256) || has(self.url) || has(self.s3Bucket)",
+            f"sha256 goes with url or s3Bucket; of other sources the {field} itself is at hand",
+            ".sha256",
+            "FieldValueForbidden",
+        ),
+    )
 
 
 class ConfigMapCode(Fields):
-    """Code that stands in a ConfigMap of the function's namespace."""
+    """Code that stands in a ConfigMap of the namespace."""
 
     name: Annotated[KubernetesName, Field(description="Name of the ConfigMap.")]
     key: Annotated[
@@ -33,58 +66,14 @@ class ConfigMapCode(Fields):
 
 
 class SecretReference(Fields):
-    """A Secret of the function's namespace."""
+    """A Secret of the namespace."""
 
     name: Annotated[KubernetesName, Field(description="Name of the Secret.")]
 
 
-class Code(Fields):
-    """Where the function's code comes from. Exactly one source."""
+class ArchiveSource(Fields):
+    """Where a zip archive comes from, whatever it is for."""
 
-    rules = (
-        Rule(
-            f"{_GIVEN}.exists(given, given)",
-            "Please provide a source for function code.",
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            f"{_GIVEN}.filter(given, given).size() <= 1",
-            "Please do not provide other FunctionCode parameters when providing a ZipFile. "
-            f"Exactly one of {_LISTED} may be given.",
-        ),
-        Rule(
-            "has(self.s3Bucket) == has(self.s3Key)",
-            "Please provide both S3Bucket and S3Key: s3Bucket and s3Key belong together.",
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            "has(self.s3Bucket) || (!has(self.s3ObjectVersion) && !has(self.s3Endpoint) && "
-            "!has(self.s3CredentialsSecretRef))",
-            "s3ObjectVersion, s3Endpoint and s3CredentialsSecretRef need s3Bucket and s3Key",
-        ),
-        Rule(
-            "!has(self.url) || has(self.sha256)",
-            "code.url needs code.sha256: what an address answers may change, a function's code may not",
-            ".sha256",
-            "FieldValueRequired",
-        ),
-        Rule(
-            "!has(self.sha256) || has(self.url) || has(self.s3Bucket)",
-            "sha256 goes with url or s3Bucket; of other sources the code itself is at hand",
-            ".sha256",
-            "FieldValueForbidden",
-        ),
-    )
-    inline: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=limits.INLINE_SOURCE_CHARS_MAX,
-            description="Source of a single handler file, saved as index.py (Python) or index.js "
-            "(Node.js); the handler is then "
-            "index.<function>, as with CloudFormation's ZipFile property.",
-        ),
-    ] = None
     zip_file: Annotated[
         str | None,
         Field(
@@ -133,7 +122,7 @@ class Code(Fields):
             min_length=1,
             max_length=1024,
             description="Version of the archive, in a versioned bucket. Without it the newest at the time of the "
-            "change is taken; a later upload does not change the function, as in Lambda.",
+            "change is taken; a later upload changes nothing, as in Lambda.",
         ),
     ] = None
     s3_endpoint: Annotated[
@@ -164,8 +153,35 @@ class Code(Fields):
             max_length=1024,
             pattern=r"^[a-zA-Z0-9][a-zA-Z0-9./:_@-]*$",
             description="A zip archive kept as an OCI artifact: registry/repository:tag or @sha256:digest, with one "
-            "layer of media type application/zip (as `oras push` makes it). A tag is resolved when the function is "
-            "created or its specification changes. Credentials: placement.imagePullSecrets.",
+            "layer of media type application/zip (as `oras push` makes it). A tag is resolved when the object is "
+            "created or its specification changes. Credentials: imagePullSecrets (of a Function, in placement).",
+        ),
+    ] = None
+
+
+class LayerContent(ArchiveSource):
+    """Where the content of a layer comes from. Exactly one source."""
+
+    rules = source_rules("content", _ARCHIVE_SOURCES, "Please provide a source for layer content.", "")
+
+
+class Code(ArchiveSource):
+    """Where the function's code comes from. Exactly one source."""
+
+    rules = source_rules(
+        "code",
+        SOURCES,
+        "Please provide a source for function code.",
+        "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+    )
+    inline: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=limits.INLINE_SOURCE_CHARS_MAX,
+            description="Source of a single handler file, saved as index.py (Python) or index.js "
+            "(Node.js); the handler is then "
+            "index.<function>, as with CloudFormation's ZipFile property.",
         ),
     ] = None
     image_uri: Annotated[
@@ -178,3 +194,42 @@ class Code(Fields):
             "is resolved to its digest when the function is created or its specification changes, as in Lambda.",
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Everything in a specification that decides which code is obtained."""
+
+    kind: Literal["Function", "Layer"]
+    code: ArchiveSource
+    runtime: str | None = None
+    """It names the file of source without an archive; layers have none."""
+    architecture: str = ""
+    """It chooses among the images of a tag."""
+    pull_secrets: tuple[str, ...] = ()
+    """Where a registry is asked."""
+
+    @property
+    def field(self) -> str:
+        """Where `code` stands, for messages."""
+        return "code" if self.kind == "Function" else "content"
+
+    @property
+    def pull_secrets_field(self) -> str:
+        """Where `pull_secrets` stand."""
+        return "placement.imagePullSecrets" if self.kind == "Function" else "imagePullSecrets"
+
+    @property
+    def inline(self) -> str | None:
+        """Source of a single file."""
+        return self.code.inline if isinstance(self.code, Code) else None
+
+    @property
+    def image_uri(self) -> str | None:
+        """A container image instead of an archive."""
+        return self.code.image_uri if isinstance(self.code, Code) else None
+
+    @property
+    def registry_uri(self) -> str | None:
+        """What a registry is asked for, image or artifact."""
+        return self.image_uri or self.code.artifact_uri

@@ -1,6 +1,6 @@
 """Conditions and their reasons, the one list of each. kstatus reads Ready, Reconciling and Stalled.
 
-Reasons are documented constants: docs/spec/function.md lists them and a test holds the two together.
+Reasons are documented constants: docs/spec/function.md and layer.md list them and a test holds them together.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """Types of conditions on a Function."""
+    """Types of conditions."""
 
     READY = "Ready"
-    """The function can be invoked with its current specification."""
+    """The function can be invoked with its current specification; the newest version of a layer is as specified."""
     RECONCILING = "Reconciling"
     """Present and True only while the controller works on the current specification."""
     STALLED = "Stalled"
@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     """Execution environments can be created and started; False names what stands in the way."""
     ACTIVE = "Active"
     """At least one execution environment exists. False is healthy: scaled to zero."""
+    CONTENT_STORED = "ContentStored"
+    """Of a layer: the content of the current specification is in the code store."""
 
 
 class Reason(StrEnum):
@@ -50,6 +52,21 @@ class Reason(StrEnum):
     ENVIRONMENT_FAILED = "EnvironmentFailed"
     ENVIRONMENTS_RUNNING = "EnvironmentsRunning"
     SCALED_TO_ZERO = "ScaledToZero"
+    LAYER_INCOMPATIBLE = "LayerIncompatible"
+    DUPLICATE_LAYER_NAME = "DuplicateLayerName"
+    LAYER_VERSION_PUBLISHED = "LayerVersionPublished"
+    PUBLISHING_FAILED = "PublishingFailed"
+
+
+LAYER_CONDITIONS = (
+    ConditionType.READY,
+    ConditionType.RECONCILING,
+    ConditionType.STALLED,
+    ConditionType.CONTENT_STORED,
+)
+"""Those that a Layer may have; a Function may have all but ContentStored."""
+LAYER_ONLY_REASONS = (Reason.DUPLICATE_LAYER_NAME, Reason.LAYER_VERSION_PUBLISHED, Reason.PUBLISHING_FAILED)
+"""Those that no Function has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from . import environment_variables, limits
-from .codes import Code
+from .codes import Code, Origin
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
 from .fields import Fields, KubernetesName
+from .layer_references import LAYER_RULES, REFERENCE_PATTERN
 from .placements import Placement
 from .schemas import Extra, ListType, Rule
 
@@ -287,17 +288,18 @@ class FunctionSpec(Fields):
                 str,
                 Field(
                     min_length=3,
-                    max_length=2048,
-                    pattern=r"^(arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:)?[a-zA-Z0-9_-]{1,140}:[0-9]{1,18}$",
+                    max_length=256,
+                    pattern=REFERENCE_PATTERN,
                 ),
             ]
         ],
         Field(
-            max_length=limits.LAYERS_MAX,
+            max_length=limits.LAYERS_LISTED_MAX,
             description="Versions of layers, merged into /opt in this order: <layer>:<version>, or Lambda's ARN of it. "
             "At most five, not with packageType Image; together with the code at most 250 MB unzipped.",
         ),
         ListType("atomic"),
+        *LAYER_RULES,
     ] = Field(default_factory=list)
     file_system_configs: Annotated[
         list[FileSystemConfig],
@@ -314,6 +316,13 @@ class FunctionSpec(Fields):
         Extra({"maxProperties": limits.TAGS_MAX}),
     ]
     placement: Annotated[Placement | None, Field(description="Where environments of the function may run.")] = None
+
+    @property
+    def origin(self) -> Origin:
+        """What decides which code is obtained."""
+        secrets = self.placement.image_pull_secrets if self.placement else []
+        asked = self.code.image_uri or self.code.artifact_uri
+        return Origin("Function", self.code, self.runtime, self.architectures[0], tuple(secrets) if asked else ())
 
     @property
     def service_account(self) -> str | None:

@@ -54,6 +54,15 @@ class ImageStatus(Fields):
     ] = None
 
 
+class LayerInUse(Fields):
+    """A version of a layer that environments get. What stands here stays, also when the version is deleted."""
+
+    arn: Annotated[str, Field(max_length=256, description="ARN of the layer's version.")]
+    code_sha256: Annotated[str, Field(max_length=64, description="SHA-256 of its archive, base64.")]
+    code_size: Annotated[int, Field(ge=0, description="Size of the archive in bytes.")]
+    code_unzipped_size: Annotated[int, Field(ge=0, description="Bytes of its files, unzipped.")]
+
+
 class FunctionStatus(Fields):
     """What is true of the function now."""
 
@@ -78,6 +87,9 @@ class FunctionStatus(Fields):
         ),
     ] = None
     code_size: Annotated[int | None, Field(ge=0, description="Size of the deployment package in bytes.")] = None
+    code_unzipped_size: Annotated[
+        int | None, Field(ge=0, description="Bytes of the deployment package's files, unzipped.")
+    ] = None
     code_source: Annotated[
         str | None,
         Field(
@@ -85,6 +97,14 @@ class FunctionStatus(Fields):
             description="Digest of the source (spec.code and what it refers to) that codeSha256 was obtained from: "
             "while it stays the same, the code is not fetched again.",
         ),
+    ] = None
+    layers: Annotated[
+        list[LayerInUse] | None,
+        Field(
+            max_length=limits.LAYERS_MAX,
+            description="Layers of environments, in the order in which they are merged into /opt.",
+        ),
+        ListType("atomic"),
     ] = None
     image: Annotated[
         ImageStatus | None, Field(description="The container image, resolved, with packageType Image.")

@@ -17,7 +17,10 @@ MEMORY_MB_PER_VCPU = 1769
 """Lambda's documented proportion: one vCPU at 1,769 MB, linear."""
 VCPUS_MAX = 6
 
-LAYERS_MAX = 5
+LAYERS_MAX, LAYERS_LISTED_MAX = 5, 16
+"""More than the first are refused in Lambda's words, more than the second in those of the API server."""
+LAYER_NAME_CHARS_MAX, LICENSE_CHARS_MAX = 140, 512
+COMPATIBLE_RUNTIMES_MAX, COMPATIBLE_ARCHITECTURES_MAX = 15, 2
 
 ZIP_BYTES_MAX = 50 * MIB
 UNZIPPED_BYTES_MAX = 250 * MIB

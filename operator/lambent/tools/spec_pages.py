@@ -54,9 +54,9 @@ def tables(document: dict[str, Any]) -> dict[str, str]:
     """Name → Markdown table of a kind."""
     version = document["spec"]["versions"][-1]
     root = version["schema"]["openAPIV3Schema"]
+    parts = {part: root["properties"][part] for part in ("spec", "status") if part in root["properties"]}
     return {
-        "spec": fields_table(root["properties"]["spec"], "spec"),
-        "status": fields_table(root["properties"]["status"], "status"),
+        **{part: fields_table(schema, part) for part, schema in parts.items()},
         "refusals": refusals_table(root),
         "columns": columns_table(version["additionalPrinterColumns"]),
     }

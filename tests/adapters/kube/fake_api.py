@@ -66,7 +66,9 @@ DISCOVERY = {
             {"name": "apiextensions.k8s.io", "versions": [CRD_VERSION], "preferredVersion": CRD_VERSION},
         ]
     },
-    "/apis/lambent.dev/v1alpha1": {"resources": [kind("functions", "Function")]},
+    "/apis/lambent.dev/v1alpha1": {
+        "resources": [kind("functions", "Function"), kind("layers", "Layer"), kind("layerversions", "LayerVersion")]
+    },
     "/apis/apiextensions.k8s.io/v1": {
         "resources": [kind("customresourcedefinitions", "CustomResourceDefinition", namespaced=False)]
     },

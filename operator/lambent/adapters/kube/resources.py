@@ -48,6 +48,8 @@ class Resource:
 
 
 FUNCTIONS = Resource(names.GROUP, names.VERSION, "functions")
+LAYERS = Resource(names.GROUP, names.VERSION, "layers")
+LAYER_VERSIONS = Resource(names.GROUP, names.VERSION, "layerversions")
 PODS = Resource("", "v1", "pods")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 SECRETS = Resource("", "v1", "secrets")

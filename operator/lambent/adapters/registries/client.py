@@ -1,4 +1,4 @@
-"""From what a user wrote to what nodes run: the digest of an image, and what its configuration says.
+"""From what a user wrote to what nodes run: the digest of an image, and what its configuration says; or an archive.
 
 Errors have Lambda's words where it has any. What a user's own push, login or right can mend from outside (an image that
 is not there yet, a credential) is Unavailable, so it is asked again; InvalidImage is for what stays wrong.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -25,12 +26,13 @@ from .configs import parse_config
 from .credentials import ANONYMOUS, Credential, matching
 from .documents import DOCUMENT_BYTES_MAX
 from .fetching import Answer, Fetcher, Question, place_of, retry_after
-from .manifests import ACCEPT, Descriptor, Index, choose, not_supported, parse_manifest
+from .manifests import ACCEPT, OCI_MANIFEST, Descriptor, Index, choose, not_supported, parse_manifest
 
 RESOLVES_MAX = 32
 RESOLVES_PER_REGISTRY_MAX = 8
 """A registry that is slow for one function shall not be what the others wait for."""
 RESOLVE_SECONDS_MAX = 60.0
+DOWNLOAD_SECONDS_MAX = 300.0
 
 _API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io"}
 _PREFIX = "sha256:"
@@ -42,10 +44,34 @@ class _Missing(LambentError):
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """One credential's attempt at one image."""
+    """One credential's attempt at one image or artifact."""
 
     reference: ImageReference
     visitor: Visitor
+    noun: str
+
+    @property
+    def shown(self) -> str:
+        """What is asked for, as a message names it."""
+        return f"{self.noun} {self.reference.uri}"
+
+
+class Archive(Protocol):
+    """Where a downloaded archive goes (`adapters.sources.spooling.Spool`)."""
+
+    size: int
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises FetchFailed past its limit, Unavailable without room."""
+
+    @property
+    def sha256_hex(self) -> str:
+        """Digest of what was written."""
+
+
+Chooser = Callable[[str, bytes, str], Descriptor]
+"""Name, manifest and its media type → the one part to download. Raises InvalidImage."""
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -99,34 +125,84 @@ class RegistryClient:
                 if self._flights.get(key) is flight:
                     del self._flights[key]
 
-    async def _in_turn(
-        self, reference: ImageReference, architecture: str, credentials: tuple[Credential, ...]
-    ) -> ImageFacts:
+    async def download(
+        self, uri: str, pull_secrets: Sequence[Mapping[str, Any]], choose_part: Chooser, archive: Archive | None
+    ) -> Descriptor:
+        """What an artifact holds, into an archive that is empty before; without one only what it is.
+
+        Raises as `resolve` does, and FetchFailed.
+        """
+        try:
+            reference = parse_image_reference(uri)
+        except InvalidImage:
+            raise InvalidImage(f"Artifact {uri} is not valid. Provide a valid artifact.") from None
+
+        async def look(visit: _Visit) -> Descriptor:
+            return await self._download(visit, choose_part, archive)
+
+        credentials = matching(reference, pull_secrets)
+        async with self._turn(reference, DOWNLOAD_SECONDS_MAX):
+            return await self._try_each(reference, credentials, "artifact", look)
+
+    async def _download(self, visit: _Visit, choose_part: Chooser, archive: Archive | None) -> Descriptor:
+        reference = visit.reference
+        answer = await self._get(visit, f"/manifests/{reference.digest or reference.tag}", OCI_MANIFEST)
+        _verified(visit, answer, (reference.digest or "").removeprefix(_PREFIX))
+        part = choose_part(reference.uri, answer.body, answer.headers.get("Content-Type", ""))
+        if archive is None:
+            return part
+        try:
+            await self._get(visit, f"/blobs/{_PREFIX}{part.digest_hex}", "*/*", (archive, part.size))
+        except _Missing:
+            raise _incomplete(visit, part) from None
+        if (archive.size, archive.sha256_hex) != (part.size, part.digest_hex):
+            raise Unavailable(
+                f"the registry {reference.registry} answered for {reference.uri} with other bytes than its manifest "
+                "names"
+            )
+        return part
+
+    @asynccontextmanager
+    async def _turn(self, reference: ImageReference, seconds: float) -> AsyncIterator[None]:
+        """A turn at a registry, and not for ever."""
         turns_here = self._turns_of.setdefault(reference.registry, asyncio.Semaphore(RESOLVES_PER_REGISTRY_MAX))
         async with turns_here, self._turns:
             try:
-                async with asyncio.timeout(RESOLVE_SECONDS_MAX):
-                    return await self._resolve(reference, architecture, credentials)
+                async with asyncio.timeout(seconds):
+                    yield
             except TimeoutError:
                 raise Unavailable(f"the registry {reference.registry} did not answer in time") from None
 
-    async def _resolve(
+    async def _in_turn(
         self, reference: ImageReference, architecture: str, credentials: tuple[Credential, ...]
     ) -> ImageFacts:
+        async def look(visit: _Visit) -> ImageFacts:
+            return await self._look(visit, architecture)
+
+        async with self._turn(reference, RESOLVE_SECONDS_MAX):
+            return await self._try_each(reference, credentials, "source image", look)
+
+    async def _try_each(
+        self,
+        reference: ImageReference,
+        credentials: tuple[Credential, ...],
+        noun: str,
+        look: Callable[[_Visit], Awaitable[_T]],
+    ) -> _T:
         host = _API_HOSTS.get(reference.registry, reference.registry)
         registry = self._fetcher.url_of(host, "/").origin()
         missing = False
         for credential in credentials or (ANONYMOUS,):
-            visit = _Visit(reference, Visitor(registry, reference.repository, credential))
+            visit = _Visit(reference, Visitor(registry, reference.repository, credential), noun)
             try:
-                return await self._look(visit, architecture)
+                return await look(visit)
             except _Missing:
                 missing = True
             except AccessDenied:
                 continue
         if missing:
-            raise Unavailable(f"Source image {reference.uri} does not exist. Provide a valid source image.")
-        raise _denied(reference, len(credentials))
+            raise Unavailable(f"{noun.capitalize()} {reference.uri} does not exist. Provide a valid {noun}.")
+        raise _denied(reference, len(credentials), noun)
 
     async def _look(self, visit: _Visit, architecture: str) -> ImageFacts:
         reference = visit.reference
@@ -163,28 +239,28 @@ class RegistryClient:
         try:
             answer = await self._get(visit, f"/{kind}/{_PREFIX}{part.digest_hex}", accept)
         except _Missing:
-            raise Unavailable(
-                f"Source image {visit.reference.uri} is not complete: its registry has no {_PREFIX}{part.digest_hex}. "
-                "Provide a valid source image."
-            ) from None
+            raise _incomplete(visit, part) from None
         _verified(visit, answer, part.digest_hex)
         return answer
 
-    async def _get(self, visit: _Visit, path: str, accept: str) -> Answer:
+    async def _get(
+        self, visit: _Visit, path: str, accept: str, into: tuple[Archive | None, int] = (None, DOCUMENT_BYTES_MAX)
+    ) -> Answer:
+        sink, bytes_max = into
         visitor = visit.visitor
         url = visitor.registry.with_path(f"/v2/{visitor.repository}{path}", encoded=True)
         authorization = self._authorizations.known(visitor)
-        answer = await self._fetcher.ask(Question(url, DOCUMENT_BYTES_MAX, accept, authorization))
+        answer = await self._fetcher.ask(Question(url, bytes_max, accept, authorization, sink=sink))
         if answer.status == HTTPStatus.UNAUTHORIZED and answer.origin == visitor.registry:
             authorization = await self._authorizations.obtain(visitor, answer)
-            answer = await self._fetcher.ask(Question(url, DOCUMENT_BYTES_MAX, accept, authorization))
+            answer = await self._fetcher.ask(Question(url, bytes_max, accept, authorization, sink=sink))
         if answer.status == HTTPStatus.OK:
             return answer
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise AccessDenied
         if answer.status == HTTPStatus.NOT_FOUND:
             raise _Missing
-        raise _failed(visit.reference, answer)
+        raise _failed(visit, answer)
 
 
 def _verified(visit: _Visit, answer: Answer, expected_hex: str) -> str:
@@ -200,22 +276,25 @@ def _verified(visit: _Visit, answer: Answer, expected_hex: str) -> str:
     return digest_hex
 
 
-def _failed(reference: ImageReference, answer: Answer) -> LambentError:
+def _incomplete(visit: _Visit, part: Descriptor) -> Unavailable:
+    words = f"{visit.shown} is not complete: its registry has no {_PREFIX}{part.digest_hex}."
+    return Unavailable(f"{words[0].upper()}{words[1:]} Provide a valid {visit.noun}.")
+
+
+def _failed(visit: _Visit, answer: Answer) -> LambentError:
     server = place_of(answer.origin)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Unavailable(
-            f"{server} limits the rate of requests for the source image {reference.uri} (429)", retry_after(answer)
-        )
-    return Unavailable(f"{server} answered {answer.status} for the source image {reference.uri}", retry_after(answer))
+        return Unavailable(f"{server} limits the rate of requests for the {visit.shown} (429)", retry_after(answer))
+    return Unavailable(f"{server} answered {answer.status} for the {visit.shown}", retry_after(answer))
 
 
-def _denied(reference: ImageReference, tried: int) -> Unavailable:
+def _denied(reference: ImageReference, tried: int, noun: str) -> Unavailable:
     if tried:
         names = "a credential" if tried == 1 else f"{tried} credentials"
         why = f"{names} of the function's imagePullSecrets did not open it"
     else:
         why = "no credential of the function's imagePullSecrets is for it"
     return Unavailable(
-        f"Lambent does not have permission to access the source image {reference.uri}, or it does not exist: "
+        f"Lambent does not have permission to access the {noun} {reference.uri}, or it does not exist: "
         f"{why}. Check the permissions at the registry {reference.registry}."
     )

@@ -10,6 +10,7 @@ Raises:
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import re
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Protocol
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -29,10 +31,19 @@ REDIRECTS_MAX = 5
 RETRY_AFTER_MAX_S = 3600.0
 _ERROR_BYTES_MAX = 64 * 1024
 _HOST_CHARS_MAX = 255
+_DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=20)
+_PIECE_BYTES = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10, sock_read=10)
 _HTTP_PORT = 80
 _QUOTED = re.compile(r"[!-~]+")
 _REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class Sink(Protocol):
+    """Where a large body goes."""
+
+    def write(self, data: bytes) -> None:
+        """Append. Blocks: for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class Question:
     accept: str = "*/*"
     authorization: str | None = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    sink: Sink | None = None
+    """Takes the body of a good answer, which then has none; `bytes_max` is what was announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ class Fetcher:
                 question.url,
                 headers=headers,
                 data=question.form,
-                timeout=_TIMEOUT,
+                timeout=_TIMEOUT if question.sink is None else _DOWNLOAD_TIMEOUT,
                 allow_redirects=False,
                 auto_decompress=False,
             ) as response:
@@ -152,6 +165,8 @@ async def _read(response: aiohttp.ClientResponse, question: Question) -> Answer:
     body = bytearray()
     if not good:  # what matters is in the status; the rest is read only so that the connection can be used again
         await response.content.read(limit)
+    elif question.sink is not None:
+        await _pour(response, question.sink, limit)
     elif (response.content_length or 0) > limit:
         raise _too_large(place, limit)
     else:
@@ -160,6 +175,15 @@ async def _read(response: aiohttp.ClientResponse, question: Question) -> Answer:
             if len(body) > limit:
                 raise _too_large(place, limit)
     return Answer(response.status, response.url.origin(), response.headers, bytes(body))
+
+
+async def _pour(response: aiohttp.ClientResponse, sink: Sink, limit: int) -> None:
+    size = 0
+    async for piece in response.content.iter_chunked(_PIECE_BYTES):
+        size += len(piece)
+        if size > limit:
+            raise Unavailable(f"{place_of(response.url)} answers with more bytes than the manifest names")
+        await asyncio.to_thread(sink.write, piece)
 
 
 def _too_large(place: str, limit: int) -> InvalidImage:

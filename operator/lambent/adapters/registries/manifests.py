@@ -112,7 +112,7 @@ def parse_manifest(uri: str, document: bytes, content_type: str) -> Manifest | I
     """
     try:
         fields = read_object(document)
-        media_type = _media_type(fields, content_type)
+        media_type = media_type_of(fields, content_type)
         if media_type in _INDEXES:
             return _index(fields)
         if media_type in _MANIFESTS:
@@ -141,8 +141,8 @@ def choose(uri: str, index: Index, architecture: str) -> Descriptor:
     return min(fitting, key=lambda one: one[:2])[2]
 
 
-def _media_type(fields: Mapping[str, Any], content_type: str) -> str:
-    """What the document says of itself, else its header; what could be read both ways is refused (CVE-2021-41190)."""
+def media_type_of(fields: Mapping[str, Any], content_type: str) -> str:
+    """What a document says of itself, else its header. ValueError where it could be read both ways (CVE-2021-41190)."""
     if fields.get("schemaVersion") != 2 or ("manifests" in fields and ("layers" in fields or "config" in fields)):
         raise ValueError("ambiguous, or of the first schema")
     said = field_text(fields, "mediaType") or content_type.partition(";")[0].strip().lower()
@@ -155,36 +155,38 @@ def _media_type(fields: Mapping[str, Any], content_type: str) -> str:
 
 def _index(fields: Mapping[str, Any]) -> Index:
     manifests = []
-    for entry in _objects(field_list(fields, "manifests")):
+    for entry in read_objects(field_list(fields, "manifests")):
         if _ATTESTED in field_object(entry, "annotations") or entry.get("artifactType"):
             continue
         if field_text(entry, "mediaType") not in _MANIFESTS:  # a nested index among others
             continue
         platform = read_platform(field_object(entry, "platform"))
         if platform.os != "unknown":
-            manifests.append((platform, _descriptor(entry)))
+            manifests.append((platform, read_descriptor(entry)))
     return Index(tuple(manifests))
 
 
 def _manifest(uri: str, fields: Mapping[str, Any]) -> Manifest:
-    config, layers = field_object(fields, "config"), _objects(field_list(fields, "layers"))
+    config, layers = field_object(fields, "config"), read_objects(field_list(fields, "layers"))
     if fields.get("artifactType") or field_text(config, "mediaType") not in _CONFIGS:
         raise ValueError("an artifact")
     if any(field_text(layer, "mediaType") not in _LAYERS for layer in layers):
         raise ValueError("a layer of another kind")
-    size = sum(_descriptor(layer).size for layer in layers)
+    size = sum(read_descriptor(layer).size for layer in layers)
     if size > LAYERS_BYTES_MAX:
         raise InvalidImage(
             f"Uncompressed container image size exceeds 10 GiB limit: the layers of {uri} have {size} bytes compressed."
         )
-    return Manifest(_descriptor(config), size)
+    return Manifest(read_descriptor(config), size)
 
 
-def _descriptor(fields: Mapping[str, Any]) -> Descriptor:
+def read_descriptor(fields: Mapping[str, Any]) -> Descriptor:
+    """Where content is. Raises ValueError."""
     return Descriptor(field_digest(fields, "digest"), field_size(fields, "size"))
 
 
-def _objects(values: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
+def read_objects(values: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
+    """A list of nothing but objects. Raises ValueError."""
     if not all(isinstance(value, dict) for value in values):
         raise ValueError("not an object")
     return values
