@@ -17,6 +17,7 @@ NAMESPACED = {
         ("", "pods"): READ | {"create", "delete"},
         ("", "pods/resize"): {"patch"},
         ("", "configmaps"): READ,
+        ("", "persistentvolumeclaims"): OBSERVE,
         ("", "secrets"): READ,
         ("networking.k8s.io", "networkpolicies"): READ | {"create", "delete", "patch"},
         ("events.k8s.io", "events"): {"create", "patch"},

@@ -111,6 +111,22 @@ ACCEPTED = {
     "the shortest timeout": changed(timeout=1),
     "the longest timeout": changed(timeout=900),
     "the largest /tmp": changed(ephemeralStorage={"size": 10240}),
+    "/tmp in memory": changed(ephemeralStorage={"size": 1024, "medium": "Memory"}),
+    "a file system by name": changed(fileSystemConfigs=[{"arn": "data", "localMountPath": "/mnt/data.v1"}]),
+    "a file system by ARN, for reading": changed(
+        fileSystemConfigs=[
+            {
+                "arn": "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/data",
+                "localMountPath": "/mnt/data",
+                "readOnly": True,
+            }
+        ]
+    ),
+    "a JSON log with levels": changed(
+        loggingConfig={"logFormat": "JSON", "applicationLogLevel": "ERROR", "systemLogLevel": "WARN", "logGroup": "/a"}
+    ),
+    "a text log with a group of its own": changed(loggingConfig={"logGroup": "/team/a#b"}),
+    "traces": changed(tracingConfig={"mode": "Active"}),
     "arm64": changed(architectures=["arm64"]),
     "a role by ARN with a path": changed(role="arn:aws:iam::123456789012:role/service-role/reader"),
     "a bare role": changed(role="reader"),
@@ -169,6 +185,29 @@ REFUSED = {
     ),
     "a /tmp below 512 MB": (changed(ephemeralStorage={"size": 511}), "should be greater than or equal to 512"),
     "a /tmp above 10,240 MB": (changed(ephemeralStorage={"size": 10241}), "should be less than or equal to 10240"),
+    "a /tmp on tape": (changed(ephemeralStorage={"medium": "Tape"}), 'Unsupported value: "Tape"'),
+    **{
+        f"a file system at {path}": (
+            changed(fileSystemConfigs=[{"arn": "data", "localMountPath": path}]),
+            "localMountPath in body should match",
+        )
+        for path in ("/data", "/mnt/", "/mnt/..", "/mnt/.", "/mnt/a/b", "/mnt/a:b", "mnt/a")
+    },
+    "a file system without a name": (
+        changed(fileSystemConfigs=[{"arn": "", "localMountPath": "/mnt/a"}]),
+        "fileSystemConfigs[0].arn",
+    ),
+    "two file systems": (
+        changed(fileSystemConfigs=[{"arn": name, "localMountPath": f"/mnt/{name}"} for name in "ab"]),
+        "must have at most 1 item",
+    ),
+    "a log level with text": (changed(loggingConfig={"applicationLogLevel": "DEBUG"}), "logFormat must be JSON"),
+    "an unknown log level": (
+        changed(loggingConfig={"logFormat": "JSON", "systemLogLevel": "TRACE"}),
+        'Unsupported value: "TRACE"',
+    ),
+    "a log group with a space": (changed(loggingConfig={"logGroup": "a b"}), "logGroup in body should match"),
+    "traces of another kind": (changed(tracingConfig={"mode": "On"}), 'Unsupported value: "On"'),
     "no code": (changed(code=None), "spec.code: Required value"),
     "code without a source": (changed(code={}), "Please provide a source for function code."),
     "two sources of code": (

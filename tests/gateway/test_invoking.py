@@ -7,6 +7,7 @@ import base64
 import json
 import uuid
 
+import pytest
 from tests.gateway.clusters import CODE, CODE_SHA256, condition, function, pod_of
 
 from lambent.agent.protocol import names
@@ -181,6 +182,57 @@ async def test_a_cold_start_that_takes_too_long_says_why(make_house):
     assert 'ImagePullBackOff): Back-off pulling image "x"' in answer.json()["Message"]
     assert answer.json()["Type"] == "Server"
     assert house.pool(hello).waiting == 0
+
+
+async def test_an_evicted_environment_is_told_from_a_killed_one(house, hello):
+    """Lambda's words for a killed process first, and why behind them."""
+    agent = await house.agent(hello)
+    await house.idle(hello)
+    request = house.begin({"do": "gate"})
+    await house.eventually(lambda: agent.running == 1)
+    body = pod_of(hello, "pod-1")
+    message = 'Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". '
+    body["status"] |= {"phase": "Failed", "reason": "Evicted", "message": message}
+    house.cluster.pod(body)
+    await agent.stop()
+    answer = await request
+    assert (answer.status, answer.error, answer.json()["errorType"]) == (200, "Unhandled", "Runtime.ExitError")
+    words = "Runtime exited with error: signal: killed (no space left on device: /tmp is full)"
+    assert answer.json()["errorMessage"].endswith(words)
+
+
+UNMOUNTED = condition("Ready", "False", "EFSMountFailure", "The function could not mount the EFS file system …")
+MOUNTS = {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]}
+
+
+@pytest.mark.parametrize("revision", ["rev0000000000001", None], ids=["ready before", "never ready"])
+async def test_nobody_waits_for_a_file_system_that_does_not_exist(make_house, revision):
+    """403 at once: no environment can be made, and the controller would have said if that had changed."""
+    house = await make_house(cold_start=3600.0)
+    house.cluster.apply(function(spec=MOUNTS, status={"podRevision": revision, "conditions": [UNMOUNTED]}))
+    answer = await house.invoke()
+    assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (403, "EFSMountFailureException")
+    assert answer.json() == {"Type": "User", "Message": UNMOUNTED["message"]}
+
+
+async def test_an_environment_that_has_its_file_system_still_serves(make_house):
+    """What is mounted stays, whatever became of the claim."""
+    house = await make_house()
+    hello = house.cluster.apply(function(spec=MOUNTS, status={"conditions": [UNMOUNTED]}))
+    await house.agent(hello)
+    assert (await house.invoke({"n": 1})).json() == {"n": 1}
+
+
+async def test_a_file_system_that_is_not_mounted_in_time_has_lambdas_error(make_house):
+    """408, and what is known besides."""
+    house = await make_house(cold_start=0.2)
+    hello = house.cluster.apply(function(spec=MOUNTS))
+    body = pod_of(hello, "pod-1", running=False)
+    body["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "False"}]
+    house.cluster.pod(body)
+    answer = await house.invoke()
+    assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (408, "EFSMountTimeoutException")
+    assert "access point data due to mount time out." in answer.json()["Message"]
 
 
 async def test_conditions_explain_a_cold_start_without_pods(make_house):

@@ -21,6 +21,9 @@
 - apiGroups: [""] # code.configMapRef is read; of environment.valueFrom only the resource version is looked at
   resources: [configmaps]
   verbs: [get, list, watch]
+- apiGroups: [""] # of fileSystemConfigs: whether there is such a claim
+  resources: [persistentvolumeclaims]
+  verbs: [list, watch]
 {{- if .Values.rbac.secrets }}
 - apiGroups: [""] # credentials for code and registries are read; of the others only the resource version is looked at
   resources: [secrets]

@@ -77,6 +77,8 @@ class ControllerSettings:
                 pull_policy=read.choice("LAMBENT_RUNTIME_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
                 agent_allowance_mb=read.number("LAMBENT_AGENT_ALLOWANCE_MB", 64, at_least=0),
                 start_cpu_millicores=read.number("LAMBENT_START_CPU_MILLICORES", 1000, at_least=0),
+                freeze=read.choice("LAMBENT_ENVIRONMENT_FREEZE", ("on", "off")) == "on",
+                log_sink=read.text("LAMBENT_ENVIRONMENT_LOG_SINK", ""),
                 cpu_request_percent=min(100, read.number("LAMBENT_CPU_REQUEST_PERCENT", 10, at_least=1)),
             ),
             namespaces=tuple(read.list("LAMBENT_NAMESPACES")),

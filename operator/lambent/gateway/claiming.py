@@ -59,6 +59,8 @@ class Claiming:
             memoryMb=route.memory_mb,
             env=route.environment,
             code=await self._code(route),
+            logging=dict(route.logging),
+            tracing={"mode": route.tracing_mode},
             region=self._region,
             accountId=route.account,
         )

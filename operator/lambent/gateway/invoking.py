@@ -13,11 +13,11 @@ from lambent.adapters.telemetry import metrics
 from lambent.agent.protocol.refusals import NotClaimed, NotIdle, Refusal, StaleOwner
 from lambent.core import diagnosing
 from lambent.core.admission import Account
-from lambent.core.routing import Route, RoutingTable
+from lambent.core.routing import Route, RoutingTable, mount_failure
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
 
 from .accounts import Accounts
-from .environments import Environment, Environments
+from .environments import Environment, Environments, Phase
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
 from .pools import ColdStartTimeout, Pool
@@ -233,6 +233,9 @@ class Invoking:
 
     async def _wait(self, pool: Pool, deadline: float) -> Environment:
         arrived = self._pools.clock()
+        if (unmounted := self._unmounted(pool)) is not None:
+            count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+            raise unmounted
         try:
             environment = await self._pools.wait(pool, deadline)
         except ColdStartTimeout:
@@ -241,19 +244,29 @@ class Invoking:
             pool.metrics.phases[metrics.PHASE_WAIT].observe(self._pools.clock() - arrived)
         return environment
 
-    def _too_slow(self, pool: Pool) -> ServiceFailed:
+    def _unmounted(self, pool: Pool) -> LambdaError | None:
+        """Why waiting is in vain: a file system is not there, and no environment that has it."""
+        unmounted = mount_failure(self._table.conditions_of(pool.key.function_uid))
+        if unmounted is None or any(
+            each.key == pool.key and each.phase is not Phase.RETIRED for each in self._environments.all()
+        ):
+            return None
+        return unmounted
+
+    def _too_slow(self, pool: Pool) -> LambdaError:
         uid = pool.key.function_uid
         current = self._table.route_of(uid)
         if current is not None:  # it may have changed while the request waited
             pool = self._pools.of(current)
-        message = diagnosing.cold_start_timeout(
+        start = diagnosing.ColdStart(
             self._bounds.cold_start,
             [environment.pod for environment in self._environments.all() if environment.key == pool.key],
             self._table.conditions_of(uid),
             pool.claim_failure,
+            pool.route.file_systems if pool.route else (),
         )
         count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
-        return ServiceFailed(message)
+        return diagnosing.cold_start_failure(start)
 
     def _send(self, invocation: Invocation, environment: Environment, route: Route, request: Request) -> None:
         """Send the request, once. Raises AgentNotConnected when nothing was sent."""

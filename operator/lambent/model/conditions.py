@@ -39,6 +39,8 @@ class Reason(StrEnum):
     INVALID_IMAGE = "InvalidImage"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
+    EFS_MOUNT_FAILURE = "EFSMountFailure"
+    """Lambda's own StateReasonCode."""
     DUPLICATE_FUNCTION_NAME = "DuplicateFunctionName"
     INVALID_SPEC = "InvalidSpec"
     HEALTHY = "Healthy"
@@ -48,6 +50,8 @@ class Reason(StrEnum):
     ROLE_NOT_FOUND = "RoleNotFound"
     POD_REFUSED = "PodRefused"
     ENVIRONMENT_FAILED = "EnvironmentFailed"
+    OUT_OF_MEMORY = "OutOfMemory"
+    EPHEMERAL_STORAGE_EXCEEDED = "EphemeralStorageExceeded"
     ENVIRONMENTS_RUNNING = "EnvironmentsRunning"
     SCALED_TO_ZERO = "ScaledToZero"
 
