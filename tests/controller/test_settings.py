@@ -76,6 +76,8 @@ NONSENSE = {
     "no JSON": {"LAMBENT_RUNTIMES": "{"},
     "no table": {"LAMBENT_RUNTIMES": '["python3.11"]'},
     "no network": {"LAMBENT_ALLOWED_NETWORKS": "10.0.0.0/99"},
+    "a sink without a port": {"LAMBENT_ENVIRONMENT_LOG_SINK": "tcp://logs"},
+    "a sink of another kind": {"LAMBENT_ENVIRONMENT_LOG_SINK": "udp://logs:514"},
     "neither on nor off": {"LAMBENT_ENVIRONMENT_FREEZE": "0"},
     "no such word": {"LAMBENT_ENVIRONMENT_POLICY": "perhaps"},
     "not said": {"LAMBENT_CODESTORE_URL": ""},

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lambent.core.diagnosing import ColdStart, cold_start_failure, cold_start_timeout, environment_lost
+from lambent.core.diagnosing import ColdStart, cold_start_failure, cold_start_timeout, environment_lost, exit_error
 from lambent.model.environments import EnvironmentPod, Key, PodFailure
 from lambent.model.functions import ConditionStatus
 
@@ -122,11 +122,13 @@ def test_what_a_file_system_is_to_blame_for_has_lambdas_error(row, pods, conditi
 )
 def test_an_ended_container_is_the_functions_error_only_when_it_was_its_doing(ending, deleting, manner):
     """Deletion, lost nodes and what a node lacks are the service's failures; what a function wrote is its own."""
-    payload = environment_lost("id-1", pod(deleting=deleting), ending)
-    if manner is None:
-        assert payload is None
-    else:
-        assert json.loads(payload) == {
-            "errorType": "Runtime.ExitError",
-            "errorMessage": f"RequestId: id-1 Error: {manner}",
-        }
+    message = environment_lost("id-1", pod(deleting=deleting), ending)
+    assert message == (None if manner is None else f"RequestId: id-1 Error: {manner}")
+
+
+def test_the_payload_is_lambdas():
+    """Type and message, nothing else."""
+    assert json.loads(exit_error("RequestId: …")) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": "RequestId: …",
+    }

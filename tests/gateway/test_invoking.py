@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import uuid
 
 import pytest
@@ -368,7 +369,7 @@ async def test_an_agent_that_dies_under_an_invocation_is_lambdas_exit_error(hous
     agent = await house.agent(hello)
     await house.idle(hello)
     pod = pod_of(hello, "pod-1")
-    request = house.begin({"do": "gate"})
+    request = house.begin({"do": "gate"}, X_Amz_Log_Type="Tail")
     await house.eventually(lambda: agent.running == 1)
     house.cluster.end(pod, "OOMKilled", 137)
     await agent.stop()
@@ -379,6 +380,10 @@ async def test_an_agent_that_dies_under_an_invocation_is_lambdas_exit_error(hous
         "errorMessage": f"RequestId: {answer.headers['x-amzn-RequestId']} "
         "Error: Runtime exited with error: signal: killed",
     }
+    log = base64.b64decode(answer.headers["X-Amz-Log-Result"]).decode()
+    assert "Runtime exited with error: signal: killed\nRuntime.ExitError\nEND RequestId: " in log
+    assert re.search(r"Max Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory\t\n$", log)
+    assert float(re.search(r"\tDuration: ([0-9.]+) ms", log)[1]) < 60_000
     assert len(agent.invocations()) == 1
 
 

@@ -100,8 +100,8 @@ def _short(text: str | None) -> str:
     return text if len(text) <= _DETAIL_CHARS_MAX else text[: _DETAIL_CHARS_MAX - 1] + "…"
 
 
-def environment_lost(request_id: str, pod: EnvironmentPod, ending: PodFailure | None) -> bytes | None:
-    """Lambda's payload for an invocation whose environment ended under it; None when that was not the function's doing.
+def environment_lost(request_id: str, pod: EnvironmentPod, ending: PodFailure | None) -> str | None:
+    """Lambda's error message of an invocation whose environment ended under it; None when it was not its doing.
 
     A pod that was deleted, or evicted for what its node lacks, or lost with its node is the service's failure, as is
     one that still runs. A pod that was evicted for what it wrote has used up its /tmp; Lambda knows no eviction, so its
@@ -110,8 +110,12 @@ def environment_lost(request_id: str, pod: EnvironmentPod, ending: PodFailure | 
     manner = _manner(ending, deleting=pod.deleting) if ending is not None else None
     if manner is None:
         return None
-    payload = {"errorType": EXIT_ERROR, "errorMessage": f"RequestId: {request_id} Error: Runtime exited {manner}"}
-    return json.dumps(payload, separators=(",", ":")).encode()
+    return f"RequestId: {request_id} Error: Runtime exited {manner}"
+
+
+def exit_error(message: str) -> bytes:
+    """The payload with such a message."""
+    return json.dumps({"errorType": EXIT_ERROR, "errorMessage": message}, separators=(",", ":")).encode()
 
 
 EXIT_ERROR = "Runtime.ExitError"

@@ -43,7 +43,20 @@ class Phase(Enum):
 class Environment:
     """One pod, its door and what is being done with it. Compared by identity: it is a key in `Admission`."""
 
-    __slots__ = ("asked", "busy_elsewhere", "claimed", "door", "ending", "key", "name", "phase", "pod", "seen", "task")
+    __slots__ = (
+        "asked",
+        "busy_elsewhere",
+        "claimed",
+        "door",
+        "ending",
+        "key",
+        "name",
+        "phase",
+        "pod",
+        "seen",
+        "sent",
+        "task",
+    )
 
     def __init__(self, pod: EnvironmentPod, door: AgentDoor) -> None:
         self.pod = pod
@@ -52,6 +65,8 @@ class Environment:
         self.door = door
         self.seen: float | None = None
         """When its pod was first seen running, by the loop's clock."""
+        self.sent = 0.0
+        """When it was sent its last invocation, by the loop's clock."""
         self.phase = Phase.WAITING
         self.task: asyncio.Task[None] | None = None
         self.asked = False
