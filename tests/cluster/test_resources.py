@@ -106,10 +106,10 @@ def events_of(driver: Driver, name: str, reason: str) -> list[str]:
 
 def test_who_writes_more_than_tmp_on_disk_holds_is_evicted_and_it_is_said(driver: Driver):
     """The request in it gets Lambda's error, the Function an Event; the next request is served by another pod."""
-    name = driver.function(FILLER, timeout=120)
+    name = driver.function(FILLER, timeout=100)
     assert driver.invoke(name, {"mb": 1}).json == "written"
     [before] = driver.pods(name)
-    answer = driver.invoke(name, {"mb": 600, "sleep": 110})
+    answer = driver.invoke(name, {"mb": 600, "sleep": 95})
     assert answer.error == "Unhandled", answer.payload
     assert answer.json["errorType"] == "Runtime.ExitError"
     assert answer.json["errorMessage"].endswith(
