@@ -400,6 +400,24 @@ async def test_a_container_that_ends_after_the_connection_is_waited_for(make_hou
     assert answer.json()["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
 
 
+async def test_why_a_container_was_killed_may_come_a_moment_later(make_house):
+    """The kubelet tells the container's end first, and with the pod's phase that it evicted it."""
+    house = await make_house(ending=10.0)
+    hello = house.cluster.apply(function())
+    agent = await house.agent(hello)
+    request = house.begin({"do": "die"})
+    await house.eventually(agent.invocations)
+    killed = pod_of(hello, "pod-1")
+    killed["status"]["containerStatuses"][0]["state"] = {"terminated": {"reason": "Error", "exitCode": 137}}
+    house.cluster.pod(killed)
+    await house.eventually(lambda: house.gateway.environments.find("default/pod-1").ended)
+    assert not request.done()
+    message = 'Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". '
+    evicted = {**killed["status"], "phase": "Failed", "reason": "Evicted", "message": message}
+    house.cluster.pod({**killed, "status": evicted})
+    assert "no space left on device" in (await request).json()["errorMessage"]
+
+
 async def test_a_lost_invocation_is_never_sent_again(house, hello):
     """The container still runs, so nobody knows what happened: 500, once."""
     agents = [await house.agent(hello, f"pod-{number}") for number in range(2)]

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _AFTER_A_BUG_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 1.0
+_KILLED = 137
+"""Exit status after SIGKILL. An eviction ends so; that it was one, the kubelet says with the pod's phase."""
 
 
 def _nobody() -> None:
@@ -83,6 +85,12 @@ class Environment:
         failure = self.pod.blocked
         return failure if failure and (failure.exit_code is not None or self.pod.finished) else None
 
+    @property
+    def explained(self) -> bool:
+        """Whether how it ended is all there is to hear: why a container was killed may come a moment later."""
+        ended = self.ended
+        return ended is not None and (self.pod.finished or ended.out_of_memory or ended.exit_code != _KILLED)
+
 
 class Bounded(Protocol):
     """An invocation with a deadline."""
@@ -144,7 +152,7 @@ class Environments:
             known = self._known[name] = Environment(pod, self._make_door(pod, _nobody))
         else:
             known.pod = pod
-        if known.ended and known.ending is not None and not known.ending.done():
+        if known.explained and known.ending is not None and not known.ending.done():
             known.ending.set_result(None)
         if pod.finished or pod.deleting or known.ended:
             self._withdraw(known)
@@ -257,7 +265,7 @@ class Environments:
 
     async def ending(self, environment: Environment, seconds: float) -> PodFailure | None:
         """How the container of a lost environment ended; None when the watch does not say so in time."""
-        if environment.ended is None and self._known.get(environment.name) is environment:
+        if not environment.explained and self._known.get(environment.name) is environment:
             if environment.ending is None or environment.ending.done():
                 environment.ending = asyncio.get_running_loop().create_future()
             await asyncio.wait([environment.ending], timeout=seconds)
