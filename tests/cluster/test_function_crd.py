@@ -110,9 +110,11 @@ ACCEPTED = {
     "the most memory": changed(memorySize=10240),
     "the shortest timeout": changed(timeout=1),
     "the longest timeout": changed(timeout=900),
-    "the largest /tmp": changed(ephemeralStorage={"size": 10240}),
+    "the largest /tmp": changed(ephemeralStorage={"size": 10240, "medium": "Disk"}),
     "/tmp in memory": changed(ephemeralStorage={"size": 1024, "medium": "Memory"}),
-    "a file system by name": changed(fileSystemConfigs=[{"arn": "data", "localMountPath": "/mnt/data.v1"}]),
+    "a file system by name": changed(
+        fileSystemConfigs=[{"arn": "data", "localMountPath": "/mnt/data.v1", "readOnly": False}]
+    ),
     "a file system by ARN, for reading": changed(
         fileSystemConfigs=[
             {
@@ -125,7 +127,7 @@ ACCEPTED = {
     "a JSON log with levels": changed(
         loggingConfig={"logFormat": "JSON", "applicationLogLevel": "ERROR", "systemLogLevel": "WARN", "logGroup": "/a"}
     ),
-    "a text log with a group of its own": changed(loggingConfig={"logGroup": "/team/a#b"}),
+    "a text log with a group of its own": changed(loggingConfig={"logFormat": "Text", "logGroup": "/team/a#b"}),
     "traces": changed(tracingConfig={"mode": "Active"}),
     "arm64": changed(architectures=["arm64"]),
     "a role by ARN with a path": changed(role="arn:aws:iam::123456789012:role/service-role/reader"),
@@ -368,7 +370,7 @@ def test_the_api_server_fills_in_lambdas_defaults(functions, namespace):
         "packageType": "Zip",
         "memorySize": 128,
         "timeout": 3,
-        "ephemeralStorage": {"size": 512},
+        "ephemeralStorage": {"size": 512, "medium": "Disk"},
         "architectures": ["x86_64"],
     }
 
