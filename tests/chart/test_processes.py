@@ -202,6 +202,18 @@ def test_what_may_be_dialled_reaches_the_controller(helm):
     assert environment["LAMBENT_COLLECT_GRACE_SECONDS"] == "600"
 
 
+def test_what_environments_do_between_invocations_reaches_the_controller(helm, rendered):
+    """They stand still, and log nowhere else, unless somebody says otherwise."""
+    told = rendered.environment("controller")
+    assert (told["LAMBENT_ENVIRONMENT_FREEZE"], told["LAMBENT_ENVIRONMENT_LOG_SINK"]) == ("on", "")
+    values = {"environments": {"freeze": False, "logSink": "tcp://logs.monitoring:5170"}}
+    told = helm.template(values).environment("controller")
+    assert (told["LAMBENT_ENVIRONMENT_FREEZE"], told["LAMBENT_ENVIRONMENT_LOG_SINK"]) == (
+        "off",
+        "tcp://logs.monitoring:5170",
+    )
+
+
 def test_a_bare_installation_dials_public_addresses_only(rendered):
     """Nothing is opened by default, and the region of the installation is S3's."""
     environment = rendered.environment("controller")

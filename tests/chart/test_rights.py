@@ -22,6 +22,7 @@ NAMESPACED = {
         ("", "pods/resize"): {"patch"},
         ("", "configmaps"): READ | {"create"},
         ("", "configmaps", "lambent-numbers"): {"patch"},
+        ("", "persistentvolumeclaims"): OBSERVE,
         ("", "secrets"): READ,
         ("networking.k8s.io", "networkpolicies"): READ | {"create", "delete", "patch"},
         ("events.k8s.io", "events"): {"create", "patch"},

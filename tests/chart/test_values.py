@@ -26,6 +26,8 @@ REFUSED = {
         'defaultNamespace "two" is not one of watchNamespaces',
     ),
     "a generous start of less than nothing": ({"environments": {"startCpuMillicores": -1}}, "startCpuMillicores"),
+    "perhaps freezing": ({"environments": {"freeze": "perhaps"}}, "freeze"),
+    "a sink for logs that is no address": ({"environments": {"logSink": "logs.monitoring"}}, "logSink"),
     "an unknown way to authenticate": ({"auth": {"mode": "off"}}, "mode"),
     "an audience with a comma": ({"auth": {"audiences": ["a,b"]}}, "audiences"),
     "a network that is none": ({"codeSources": {"allowedNetworks": ["10.0.0.1"]}}, "allowedNetworks"),

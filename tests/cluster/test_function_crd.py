@@ -110,7 +110,25 @@ ACCEPTED = {
     "the most memory": changed(memorySize=10240),
     "the shortest timeout": changed(timeout=1),
     "the longest timeout": changed(timeout=900),
-    "the largest /tmp": changed(ephemeralStorage={"size": 10240}),
+    "the largest /tmp": changed(ephemeralStorage={"size": 10240, "medium": "Disk"}),
+    "/tmp in memory": changed(ephemeralStorage={"size": 1024, "medium": "Memory"}),
+    "a file system by name": changed(
+        fileSystemConfigs=[{"arn": "data", "localMountPath": "/mnt/data.v1", "readOnly": False}]
+    ),
+    "a file system by ARN, for reading": changed(
+        fileSystemConfigs=[
+            {
+                "arn": "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/data",
+                "localMountPath": "/mnt/data",
+                "readOnly": True,
+            }
+        ]
+    ),
+    "a JSON log with levels": changed(
+        loggingConfig={"logFormat": "JSON", "applicationLogLevel": "ERROR", "systemLogLevel": "WARN", "logGroup": "/a"}
+    ),
+    "a text log with a group of its own": changed(loggingConfig={"logFormat": "Text", "logGroup": "/team/a#b"}),
+    "traces": changed(tracingConfig={"mode": "Active"}),
     "arm64": changed(architectures=["arm64"]),
     "a role by ARN with a path": changed(role="arn:aws:iam::123456789012:role/service-role/reader"),
     "a bare role": changed(role="reader"),
@@ -169,6 +187,29 @@ REFUSED = {
     ),
     "a /tmp below 512 MB": (changed(ephemeralStorage={"size": 511}), "should be greater than or equal to 512"),
     "a /tmp above 10,240 MB": (changed(ephemeralStorage={"size": 10241}), "should be less than or equal to 10240"),
+    "a /tmp on tape": (changed(ephemeralStorage={"medium": "Tape"}), 'Unsupported value: "Tape"'),
+    **{
+        f"a file system at {path}": (
+            changed(fileSystemConfigs=[{"arn": "data", "localMountPath": path}]),
+            "localMountPath in body should match",
+        )
+        for path in ("/data", "/mnt/", "/mnt/..", "/mnt/.", "/mnt/a/b", "/mnt/a:b", "mnt/a")
+    },
+    "a file system without a name": (
+        changed(fileSystemConfigs=[{"arn": "", "localMountPath": "/mnt/a"}]),
+        "fileSystemConfigs[0].arn",
+    ),
+    "two file systems": (
+        changed(fileSystemConfigs=[{"arn": name, "localMountPath": f"/mnt/{name}"} for name in "ab"]),
+        "must have at most 1 item",
+    ),
+    "a log level with text": (changed(loggingConfig={"applicationLogLevel": "DEBUG"}), "logFormat must be JSON"),
+    "an unknown log level": (
+        changed(loggingConfig={"logFormat": "JSON", "systemLogLevel": "TRACE"}),
+        'Unsupported value: "TRACE"',
+    ),
+    "a log group with a space": (changed(loggingConfig={"logGroup": "a b"}), "logGroup in body should match"),
+    "traces of another kind": (changed(tracingConfig={"mode": "On"}), 'Unsupported value: "On"'),
     "no code": (changed(code=None), "spec.code: Required value"),
     "code without a source": (changed(code={}), "Please provide a source for function code."),
     "two sources of code": (
@@ -329,7 +370,7 @@ def test_the_api_server_fills_in_lambdas_defaults(functions, namespace):
         "packageType": "Zip",
         "memorySize": 128,
         "timeout": 3,
-        "ephemeralStorage": {"size": 512},
+        "ephemeralStorage": {"size": 512, "medium": "Disk"},
         "architectures": ["x86_64"],
     }
 

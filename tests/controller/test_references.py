@@ -8,7 +8,7 @@ from tests.adapters.kube.test_observing import FAST
 from tests.controller.rooms import FUNCTION_PATH
 
 from lambent.adapters.kube.observing import Pace
-from lambent.adapters.kube.resources import SECRETS
+from lambent.adapters.kube.resources import CLAIMS_METADATA, SECRETS
 from lambent.controller.reference_watches import NAMESPACES_MAX, Manner, ReferenceWatches
 from lambent.core.references import Reference
 
@@ -101,6 +101,30 @@ async def test_a_changed_object_brings_new_environments(room, row):
         await room.work(uid)
         assert room.status()["podRevision"] != before["podRevision"]
         assert room.status()["revision"] == before["revision"]
+
+
+CLAIMS_PATH = CLAIMS_METADATA.collection("a")
+MOUNTS = {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]}
+
+
+async def test_a_missing_claim_waits_and_is_picked_up_when_it_appears(room):
+    """In Lambda's words; a claim that changes meanwhile (it is bound, say) changes no environment."""
+    room.namespace()
+    uid = room.function(**MOUNTS)
+    async with watching(room):
+        await until(room, uid, ("False", "EFSMountFailure"))
+        claim = room.api.add(CLAIMS_PATH, {"metadata": {"name": "data"}})
+        await until(room, uid, ("True", "Available"))
+        before = room.status()["podRevision"]
+        version = claim["metadata"]["resourceVersion"]
+        room.api.change(f"{CLAIMS_PATH}/data", lambda body: body.update(status={"phase": "Bound"}))
+        async with asyncio.timeout(5):
+            while room.references.versions(room.store.function(uid)) == {
+                Reference("PersistentVolumeClaim", "data"): version
+            }:
+                await asyncio.sleep(0.01)
+        await room.work(uid)
+        assert room.status()["podRevision"] == before
 
 
 async def test_a_restart_with_references_writes_nothing(room):

@@ -25,6 +25,7 @@ def test_defaults():
     assert settings.workload.start_cpu_millicores == 1000
     assert settings.workload.agent_allowance_mb == 64
     assert settings.workload.pull_policy == "IfNotPresent"
+    assert (settings.workload.freeze, settings.workload.log_sink) == (True, "")
     assert settings.gateway_port == 8081
 
 
@@ -36,6 +37,8 @@ SAID = {
     "LAMBENT_CPU_REQUEST_PERCENT": ("100", lambda it: it.workload.cpu_request_percent, 100),
     "LAMBENT_START_CPU_MILLICORES": ("0", lambda it: it.workload.start_cpu_millicores, 0),
     "LAMBENT_AGENT_ALLOWANCE_MB": ("0", lambda it: it.workload.agent_allowance_mb, 0),
+    "LAMBENT_ENVIRONMENT_FREEZE": ("off", lambda it: it.workload.freeze, False),
+    "LAMBENT_ENVIRONMENT_LOG_SINK": ("tcp://logs:5170", lambda it: it.workload.log_sink, "tcp://logs:5170"),
     "LAMBENT_RUNTIME_PULL_POLICY": ("Never", lambda it: it.workload.pull_policy, "Never"),
     "LAMBENT_GATEWAY_PORT": ("9999", lambda it: it.gateway_port, 9999),
     "LAMBENT_LEASE_NAME": ("l", lambda it: it.lease_name, "l"),
@@ -73,6 +76,9 @@ NONSENSE = {
     "no JSON": {"LAMBENT_RUNTIMES": "{"},
     "no table": {"LAMBENT_RUNTIMES": '["python3.11"]'},
     "no network": {"LAMBENT_ALLOWED_NETWORKS": "10.0.0.0/99"},
+    "a sink without a port": {"LAMBENT_ENVIRONMENT_LOG_SINK": "tcp://logs"},
+    "a sink of another kind": {"LAMBENT_ENVIRONMENT_LOG_SINK": "udp://logs:514"},
+    "neither on nor off": {"LAMBENT_ENVIRONMENT_FREEZE": "0"},
     "no such word": {"LAMBENT_ENVIRONMENT_POLICY": "perhaps"},
     "not said": {"LAMBENT_CODESTORE_URL": ""},
 }

@@ -157,7 +157,11 @@ def _specification(random: Random) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "memorySize": random.choice((128, 1769, 10_240, random.randint(128, 10_240))),
         "timeout": random.randint(1, 900),
-        "ephemeralStorage": {"size": random.choice((512, 10_240, random.randint(512, 10_240)))},
+        "ephemeralStorage": {
+            "size": random.choice((512, 10_240, random.randint(512, 10_240))),
+            "medium": random.choice(("Disk", "Memory")),
+        },
+        "fileSystemConfigs": _file_systems(random),
         "architectures": [random.choice(("x86_64", "arm64"))],
         "tags": {random.choice("abc"): random.choice(WORDS)},
         "description": random.choice(WORDS),
@@ -177,6 +181,19 @@ def _specification(random: Random) -> dict[str, Any]:
     if random.random() < 0.7:
         spec["placement"] = _placement(random)
     return spec
+
+
+def _file_systems(random: Random) -> list[dict[str, Any]]:
+    path = random.choice(("/mnt/data", "/mnt/..", "/mnt/.", "/mnt/a/../..", "/", "/mnt/data:/", "/mnt/$(A)"))
+    names = ("data", "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/data", "../data", "")
+    sound = random.random() < 0.8
+    return [
+        {
+            "arn": names[0] if sound else random.choice(names),
+            "localMountPath": "/mnt/data" if sound else path,
+            "readOnly": random.random() < 0.5,
+        }
+    ] * random.randrange(2)
 
 
 def _value_from(random: Random) -> list[dict[str, Any]]:

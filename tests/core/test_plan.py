@@ -22,7 +22,7 @@ from lambent.core.readiness import Problem, ResolvedImage, StoredCode
 from lambent.core.references import Reference
 from lambent.core.scaling import Report, ScalingSettings, ScalingState
 from lambent.model.conditions import Reason
-from lambent.model.environments import Demand, EnvironmentPod, IdleEnvironment, Key
+from lambent.model.environments import Demand, EnvironmentPod, IdleEnvironment, Key, PodFailure
 from lambent.model.functions import FunctionObject
 
 INSTALLATION = Installation("eu-test-1", {"python3.11": "registry/python:3.11"}, ScalingSettings(), "registry/agent:1")
@@ -212,6 +212,30 @@ def test_a_missing_secret_is_waited_for():
         condition(status_written(decided(seen(function(**REFERRING), versions={SECRET: "7"}))), "Ready").status
         == "True"
     )
+
+
+MOUNTING = {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]}
+
+
+def test_a_missing_file_system_is_waited_for():
+    """Not stalled, and no pod that would hang without a volume; it is picked up when the claim appears."""
+    actions = decided(seen(function(**MOUNTING), reports=waits(1)))
+    ready = condition(status_written(actions), "Ready")
+    assert (ready.status, ready.reason) == ("False", "EFSMountFailure")
+    assert condition(status_written(actions), "Stalled") is None
+    assert not any(isinstance(action, CreatePods) for action in actions)
+    claim = {Reference("PersistentVolumeClaim", "data"): "7"}
+    assert condition(status_written(decided(seen(function(**MOUNTING), versions=claim))), "Ready").status == "True"
+
+
+def test_an_environment_that_ran_out_of_memory_is_told_and_nothing_is_unhealthy():
+    """The function's doing: an Event, once; the next environment is made as ever."""
+    ended = pod("p", running=False, finished=True, blocked=PodFailure("OOMKilled", "", 137))
+    first = plan(seen(function(READY), pods=(ended,), reports=waits(1)), INSTALLATION, PlanState())
+    assert [each.reason for each in first.actions if isinstance(each, RecordEvent)] == [Reason.OUT_OF_MEMORY]
+    assert any(isinstance(action, CreatePods) for action in first.actions)
+    again = plan(seen(function(READY), pods=(ended,), reports=waits(1)), INSTALLATION, first.state)
+    assert not any(isinstance(action, RecordEvent) for action in again.actions)
 
 
 def test_a_changed_secret_brings_new_environments_and_nothing_new_to_publish():

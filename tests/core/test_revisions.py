@@ -31,6 +31,16 @@ PUBLISHES = {
     },
     "another ENTRYPOINT": {"imageConfig": {"entryPoint": ["/a"]}},
     "another CMD": {"imageConfig": {"command": ["/a"]}},
+    "a JSON log": {"loggingConfig": {"logFormat": "JSON"}},
+    "fewer lines": {"loggingConfig": {"logFormat": "JSON", "applicationLogLevel": "ERROR"}},
+    "fewer lines of the platform": {"loggingConfig": {"logFormat": "JSON", "systemLogLevel": "WARN"}},
+    "another log group": {"loggingConfig": {"logGroup": "/a/b"}},
+    "traces": {"tracingConfig": {"mode": "Active"}},
+    "a file system": {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]},
+    "another one": {"fileSystemConfigs": [{"arn": "other", "localMountPath": "/mnt/a"}]},
+    "elsewhere": {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/b"}]},
+    "for reading": {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a", "readOnly": True}]},
+    "/tmp in memory": {"ephemeralStorage": {"medium": "Memory"}},
 }
 SAME = {
     "a description": {"description": "alone publishes nothing"},
@@ -38,6 +48,10 @@ SAME = {
     "its name": {"functionName": "Other"},
     "placement": {"placement": {"nodeSelector": {"disk": "ssd"}}},
     "defaults said aloud": {"memorySize": 128, "timeout": 3, "packageType": "Zip", "ephemeralStorage": {"size": 512}},
+    "a text log said aloud": {"loggingConfig": {"logFormat": "Text"}},
+    "no traces said aloud": {"tracingConfig": {"mode": "PassThrough"}},
+    "no file system said aloud": {"fileSystemConfigs": []},
+    "/tmp on disk said aloud": {"ephemeralStorage": {"size": 512, "medium": "Disk"}},
     "no variables said aloud": {"environment": {"variables": {}}},
     "the same archive by other means": {"code": {"zipFile": "UEsFBg=="}},
 }
@@ -72,6 +86,19 @@ def test_every_difference_is_its_own():
     """No two of them are confused."""
     digests = {revision(spec(**changes), CODE) for changes in PUBLISHES.values()}
     assert len(digests) == len(PUBLISHES)
+
+
+def test_levels_that_are_the_default_mean_nothing():
+    """With JSON, INFO is what everybody gets who says nothing."""
+    said = {"logFormat": "JSON", "applicationLogLevel": "INFO", "systemLogLevel": "INFO"}
+    assert revision(spec(loggingConfig=said), CODE) == revision(spec(loggingConfig={"logFormat": "JSON"}), CODE)
+
+
+def test_the_arn_of_a_file_system_is_another_spelling_of_its_claim():
+    """An ARN and the bare name mean the same PersistentVolumeClaim."""
+    arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/data"
+    one, two = ({"fileSystemConfigs": [{"arn": name, "localMountPath": "/mnt/a"}]} for name in ("data", arn))
+    assert revision(spec(**one), CODE) == revision(spec(**two), CODE)
 
 
 @pytest.mark.parametrize("changes", SAME.values(), ids=SAME.keys())

@@ -9,7 +9,7 @@ from tests.gateway.clusters import CODE_SHA256, condition, function
 
 from lambent.core.routing import UNKNOWN_ACCOUNT, Change, LayerBlob, RoutingTable
 from lambent.model.arns import account_id, parse_function_reference
-from lambent.model.errors import ResourceConflict, ResourceNotFound
+from lambent.model.errors import EFSMountFailure, ResourceConflict, ResourceNotFound
 from lambent.model.functions import FunctionObject
 
 
@@ -40,6 +40,42 @@ def test_a_ready_function_is_routed_with_its_configuration(table):
     assert route.environment == {"STAGE": "test"}
     assert route.arn_as_invoked("$LATEST") == route.arn + ":$LATEST"
     assert route.arn_as_invoked(None) == route.arn
+
+
+SAID = {
+    "nothing": ({}, {}, "PassThrough", ()),
+    "a JSON log": (
+        {"loggingConfig": {"logFormat": "JSON", "systemLogLevel": "WARN"}},
+        {"logFormat": "JSON", "applicationLogLevel": "INFO", "systemLogLevel": "WARN"},
+        "PassThrough",
+        (),
+    ),
+    "a log group": ({"loggingConfig": {"logGroup": "/a"}}, {"logGroup": "/a"}, "PassThrough", ()),
+    "traces": ({"tracingConfig": {"mode": "Active"}}, {}, "Active", ()),
+    "a file system": (
+        {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]},
+        {},
+        "PassThrough",
+        ("data",),
+    ),
+}
+
+
+@pytest.mark.parametrize("row", SAID.values(), ids=SAID.keys())
+def test_a_route_says_how_to_log_and_trace_and_what_is_mounted(table, row):
+    """Nothing where everything is as by default."""
+    spec, logging, mode, systems = row
+    observe(table, function(spec=spec))
+    route = resolve(table)
+    assert (dict(route.logging), route.tracing_mode, route.file_systems) == (logging, mode, systems)
+
+
+def test_a_function_that_waits_for_its_file_system_says_so(table):
+    """Lambda's error for it, not a state that passes."""
+    ready = condition("Ready", "False", "EFSMountFailure", "The function could not mount …")
+    observe(table, function(status={"podRevision": None, "conditions": [ready]}))
+    with pytest.raises(EFSMountFailure, match="could not mount"):
+        resolve(table)
 
 
 def test_the_same_object_again_changes_nothing(table):

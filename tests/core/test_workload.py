@@ -87,6 +87,11 @@ RESOURCES = {
     ),
     "entitled to as much": ({"memorySize": 1769}, GENEROUS, ("1833Mi", "1000m", "100m", "1536Mi")),
     "entitled to more": ({"memorySize": 3538}, GENEROUS, ("3602Mi", "2000m", "200m", "1536Mi")),
+    "/tmp in memory": (
+        {"ephemeralStorage": {"size": 1024, "medium": "Memory"}},
+        SETTINGS,
+        ("1216Mi", "72m", "7m", "1024Mi"),
+    ),
     "CPU hardly reserved": ({}, WorkloadSettings(9000, cpu_request_percent=1), ("192Mi", "72m", "1m", "1536Mi")),
 }
 
@@ -195,7 +200,7 @@ def test_the_pod_says(row):
     assert pod(**spec)["spec"].get(field) == expected
 
 
-ALLOWED_VOLUMES = {"name", "emptyDir"}
+ALLOWED_VOLUMES = {"name", "emptyDir", "persistentVolumeClaim"}
 LABELS = st.dictionaries(st.text("abc", min_size=1, max_size=5), st.text("abc", max_size=5), max_size=3)
 
 
@@ -204,7 +209,10 @@ LABELS = st.dictionaries(st.text("abc", min_size=1, max_size=5), st.text("abc", 
         {
             "memorySize": st.integers(128, 10_240),
             "timeout": st.integers(1, 900),
-            "ephemeralStorage": st.fixed_dictionaries({"size": st.integers(512, 10_240)}),
+            "ephemeralStorage": st.fixed_dictionaries(
+                {"size": st.integers(512, 10_240), "medium": st.sampled_from(["Disk", "Memory"])}
+            ),
+            "fileSystemConfigs": st.sampled_from([[], [{"arn": "data", "localMountPath": "/mnt/a"}]]),
             "architectures": st.sampled_from([["x86_64"], ["arm64"]]),
             "role": st.sampled_from([None, "reader"]),
             "placement": st.one_of(
@@ -332,3 +340,90 @@ def test_referred_variables_are_the_kubelets_to_read(package):
     variables = environment_of(only)
     assert variables["LAMBENT_VARIABLE_PASSWORD"] == {"secretKeyRef": {"name": "db", "key": "password"}}
     assert variables["LAMBENT_VARIABLE_MODE"] == {"configMapKeyRef": {"name": "settings", "key": "mode"}}
+
+
+def volume_and_mount(built, name):
+    """The volume of that name, and where the environment has it."""
+    [volume] = [each for each in built["volumes"] if each["name"] == name]
+    [mount] = [each for each in built["containers"][0]["volumeMounts"] if each["name"] == name]
+    return volume, mount
+
+
+EFS = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/data"
+FILE_SYSTEMS = {
+    "by name": ({"arn": "data", "localMountPath": "/mnt/a"}, "data", False),
+    "by ARN": ({"arn": EFS, "localMountPath": "/mnt/a"}, "data", False),
+    "for reading": ({"arn": "data", "localMountPath": "/mnt/a", "readOnly": True}, "data", True),
+}
+
+
+@pytest.mark.parametrize("package", ["Zip", "Image"])
+@pytest.mark.parametrize("row", FILE_SYSTEMS.values(), ids=FILE_SYSTEMS.keys())
+def test_a_file_system_is_a_claim_that_environments_mount(row, package):
+    """Where the function says, for whoever has the sandbox's group, without a walk through all its files."""
+    system, claim, read_only = row
+    spec = {"fileSystemConfigs": [system]}
+    built = pod(**spec)["spec"] if package == "Zip" else image_pod(**spec)
+    volume, mount = volume_and_mount(built, "file-system-0")
+    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": read_only}
+    assert (mount["mountPath"], mount["readOnly"]) == ("/mnt/a", read_only)
+    assert built["securityContext"]["fsGroup"] == 990
+    assert built["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+
+
+def test_the_agents_container_mounts_no_file_system():
+    """What brings the agent into an image needs none."""
+    built = image_pod(fileSystemConfigs=[{"arn": "data", "localMountPath": "/mnt/a"}])
+    assert [mount["name"] for mount in built["initContainers"][0]["volumeMounts"]] == ["agent"]
+
+
+def test_without_a_file_system_nothing_is_said_of_one():
+    """So that pods of functions without one are as they were."""
+    assert "fsGroupChangePolicy" not in pod()["spec"]["securityContext"]
+
+
+@pytest.mark.parametrize("package", ["Zip", "Image"])
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ({"size": 600}, {"sizeLimit": "600Mi"}),
+        ({"size": 600, "medium": "Disk"}, {"sizeLimit": "600Mi"}),
+        ({"size": 600, "medium": "Memory"}, {"sizeLimit": "600Mi", "medium": "Memory"}),
+    ],
+    ids=["by default", "on disk", "in memory"],
+)
+def test_tmp_has_the_size_that_the_function_asks_for(storage, expected, package):
+    """On disk the kubelet sees to it, in memory the kernel."""
+    spec = {"ephemeralStorage": storage}
+    built = pod(**spec)["spec"] if package == "Zip" else image_pod(**spec)
+    volume, mount = volume_and_mount(built, "tmp")
+    assert volume["emptyDir"] == expected
+    assert mount["mountPath"] == "/tmp"
+
+
+def test_a_tmp_in_memory_takes_no_storage_of_the_node():
+    """What remains is for code or agent, and for the log."""
+    storage = {"ephemeralStorage": {"size": 1024, "medium": "Memory"}}
+    assert image_pod(**storage)["containers"][0]["resources"]["limits"]["ephemeral-storage"] == f"{32 + 64}Mi"
+
+
+TOLD = {
+    "as by default": (SETTINGS, None, None),
+    "not to freeze": (WorkloadSettings(9000, agent_image="a", freeze=False), "0", None),
+    "where logs go": (WorkloadSettings(9000, agent_image="a", log_sink="tcp://logs:1"), None, "tcp://logs:1"),
+    "both": (WorkloadSettings(9000, agent_image="a", freeze=False, log_sink="tcp://l:1"), "0", "tcp://l:1"),
+}
+
+
+@pytest.mark.parametrize("package", ["Zip", "Image"])
+@pytest.mark.parametrize("row", TOLD.values(), ids=TOLD.keys())
+def test_agents_are_told_what_the_installation_wants(row, package):
+    """To be left out is the default; an image that sets these itself is overruled."""
+    settings, freeze, sink = row
+    built = pod(settings)["spec"] if package == "Zip" else image_pod(settings=settings)
+    entries = built["containers"][0]["env"]
+    variables = environment_of(built["containers"][0])
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    assert (variables.get("LAMBENT_FREEZE") or None, variables.get("LAMBENT_LOG_SINK") or None) == (freeze, sink)
+    if package == "Image":
+        assert {"LAMBENT_FREEZE", "LAMBENT_LOG_SINK"} <= variables.keys()

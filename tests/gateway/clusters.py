@@ -67,6 +67,7 @@ def function(name: str = "hello", namespace: str = "default", **changes) -> dict
         "code": {"inline": "def handler(e, c): return e"},
         "environment": {"variables": changes.pop("variables", {"STAGE": "test"})},
     }
+    spec |= changes.pop("spec", {})
     if (function_name := changes.pop("function_name", None)) is not None:
         spec["functionName"] = function_name
     status = {

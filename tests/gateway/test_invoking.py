@@ -6,8 +6,10 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import uuid
 
+import pytest
 from tests.gateway.clusters import CODE, CODE_SHA256, condition, function, pod_of
 
 from lambent.agent.protocol import names
@@ -214,6 +216,57 @@ async def test_a_cold_start_that_takes_too_long_says_why(make_house):
     assert house.pool(hello).waiting == 0
 
 
+async def test_an_evicted_environment_is_told_from_a_killed_one(house, hello):
+    """Lambda's words for a killed process first, and why behind them."""
+    agent = await house.agent(hello)
+    await house.idle(hello)
+    request = house.begin({"do": "gate"})
+    await house.eventually(lambda: agent.running == 1)
+    body = pod_of(hello, "pod-1")
+    message = 'Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". '
+    body["status"] |= {"phase": "Failed", "reason": "Evicted", "message": message}
+    house.cluster.pod(body)
+    await agent.stop()
+    answer = await request
+    assert (answer.status, answer.error, answer.json()["errorType"]) == (200, "Unhandled", "Runtime.ExitError")
+    words = "Runtime exited with error: signal: killed (no space left on device: /tmp is full)"
+    assert answer.json()["errorMessage"].endswith(words)
+
+
+UNMOUNTED = condition("Ready", "False", "EFSMountFailure", "The function could not mount the EFS file system …")
+MOUNTS = {"fileSystemConfigs": [{"arn": "data", "localMountPath": "/mnt/a"}]}
+
+
+@pytest.mark.parametrize("revision", ["rev0000000000001", None], ids=["ready before", "never ready"])
+async def test_nobody_waits_for_a_file_system_that_does_not_exist(make_house, revision):
+    """403 at once: no environment can be made, and the controller would have said if that had changed."""
+    house = await make_house(cold_start=3600.0)
+    house.cluster.apply(function(spec=MOUNTS, status={"podRevision": revision, "conditions": [UNMOUNTED]}))
+    answer = await house.invoke()
+    assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (403, "EFSMountFailureException")
+    assert answer.json() == {"Type": "User", "Message": UNMOUNTED["message"]}
+
+
+async def test_an_environment_that_has_its_file_system_still_serves(make_house):
+    """What is mounted stays, whatever became of the claim."""
+    house = await make_house()
+    hello = house.cluster.apply(function(spec=MOUNTS, status={"conditions": [UNMOUNTED]}))
+    await house.agent(hello)
+    assert (await house.invoke({"n": 1})).json() == {"n": 1}
+
+
+async def test_a_file_system_that_is_not_mounted_in_time_has_lambdas_error(make_house):
+    """408, and what is known besides."""
+    house = await make_house(cold_start=0.2)
+    hello = house.cluster.apply(function(spec=MOUNTS))
+    body = pod_of(hello, "pod-1", running=False)
+    body["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "False"}]
+    house.cluster.pod(body)
+    answer = await house.invoke()
+    assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (408, "EFSMountTimeoutException")
+    assert "access point data due to mount time out." in answer.json()["Message"]
+
+
 async def test_conditions_explain_a_cold_start_without_pods(make_house):
     """Quota or role: the controller could not create anything and says so in the status."""
     house = await make_house(cold_start=0.1)
@@ -347,7 +400,7 @@ async def test_an_agent_that_dies_under_an_invocation_is_lambdas_exit_error(hous
     agent = await house.agent(hello)
     await house.idle(hello)
     pod = pod_of(hello, "pod-1")
-    request = house.begin({"do": "gate"})
+    request = house.begin({"do": "gate"}, X_Amz_Log_Type="Tail")
     await house.eventually(lambda: agent.running == 1)
     house.cluster.end(pod, "OOMKilled", 137)
     await agent.stop()
@@ -358,6 +411,10 @@ async def test_an_agent_that_dies_under_an_invocation_is_lambdas_exit_error(hous
         "errorMessage": f"RequestId: {answer.headers['x-amzn-RequestId']} "
         "Error: Runtime exited with error: signal: killed",
     }
+    log = base64.b64decode(answer.headers["X-Amz-Log-Result"]).decode()
+    assert "Runtime exited with error: signal: killed\nRuntime.ExitError\nEND RequestId: " in log
+    assert re.search(r"Max Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory\t\n$", log)
+    assert float(re.search(r"\tDuration: ([0-9.]+) ms", log)[1]) < 60_000
     assert len(agent.invocations()) == 1
 
 
@@ -372,6 +429,24 @@ async def test_a_container_that_ends_after_the_connection_is_waited_for(make_hou
     house.cluster.end(pod_of(hello, "pod-1"), "Error", 3)
     answer = await request
     assert answer.json()["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
+
+
+async def test_why_a_container_was_killed_may_come_a_moment_later(make_house):
+    """The kubelet tells the container's end first, and with the pod's phase that it evicted it."""
+    house = await make_house(ending=10.0)
+    hello = house.cluster.apply(function())
+    agent = await house.agent(hello)
+    request = house.begin({"do": "die"})
+    await house.eventually(agent.invocations)
+    killed = pod_of(hello, "pod-1")
+    killed["status"]["containerStatuses"][0]["state"] = {"terminated": {"reason": "Error", "exitCode": 137}}
+    house.cluster.pod(killed)
+    await house.eventually(lambda: house.gateway.environments.find("default/pod-1").ended)
+    assert not request.done()
+    message = 'Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". '
+    evicted = {**killed["status"], "phase": "Failed", "reason": "Evicted", "message": message}
+    house.cluster.pod({**killed, "status": evicted})
+    assert "no space left on device" in (await request).json()["errorMessage"]
 
 
 async def test_a_lost_invocation_is_never_sent_again(house, hello):

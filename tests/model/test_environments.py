@@ -94,6 +94,25 @@ BLOCKED = {
     ),
     "it ended": ({"containerStatuses": [container(terminated={"exitCode": 3, "reason": "Error"})]}, "Error"),
     "evicted before anything ran": ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+    "evicted while it ran": (
+        {"phase": "Failed", "reason": "Evicted", "containerStatuses": [container(terminated={"exitCode": 137})]},
+        "Evicted",
+    ),
+    "evicted, which only the condition says": (
+        {
+            "phase": "Failed",
+            "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}],
+            "containerStatuses": [container(terminated={"exitCode": 143, "reason": "Error"})],
+        },
+        "Evicted",
+    ),
+    "preempted": (
+        {
+            "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}],
+            "containerStatuses": [container(terminated={"exitCode": 143, "reason": "Error"})],
+        },
+        "Error",
+    ),
     "no node": (
         {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
         "Unschedulable",
@@ -106,3 +125,41 @@ def test_a_pod_says_what_is_in_its_way(row):
     """Also what happens before its own container is looked at."""
     seen = EnvironmentPod.from_kubernetes({**body(), "status": row[0]})
     assert (seen.blocked.reason if seen.blocked else None) == row[1]
+
+
+MOUNTING = {
+    "nobody has it": ({"phase": "Pending"}, False),
+    "a node has it": (
+        {"phase": "Pending", "conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]},
+        True,
+    ),
+    "its sandbox is there": (
+        {"phase": "Pending", "conditions": [{"type": "PodReadyToStartContainers", "status": "True"}]},
+        False,
+    ),
+    "it is over": (
+        {"phase": "Failed", "conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("row", MOUNTING.values(), ids=MOUNTING.keys())
+def test_a_pod_says_whether_its_volumes_are_waited_for(row):
+    """The kubelet mounts before it makes the sandbox, so what is missing until then is a volume or the network."""
+    assert EnvironmentPod.from_kubernetes({**body(), "status": row[0]}).mounting == row[1]
+
+
+STORAGE = {
+    "an emptyDir": ('Usage of EmptyDir volume "tmp" exceeds the limit "512Mi". ', True),
+    "a container": ('Container environment exceeded its local ephemeral storage limit "1Gi". ', True),
+    "the pod": ("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", True),
+    "the node": ("The node was low on resource: ephemeral-storage. Container environment was using 3Gi. ", False),
+}
+
+
+@pytest.mark.parametrize("row", STORAGE.values(), ids=STORAGE.keys())
+def test_an_eviction_says_whose_doing_it_was(row):
+    """The kubelet has one reason for all; its message tells them apart."""
+    status = {"phase": "Failed", "reason": "Evicted", "message": row[0]}
+    assert EnvironmentPod.from_kubernetes({**body(), "status": status}).blocked.out_of_storage == row[1]

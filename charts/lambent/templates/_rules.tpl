@@ -31,6 +31,9 @@
   resources: [configmaps]
   resourceNames: [lambent-numbers]
   verbs: [patch]
+- apiGroups: [""] # of fileSystemConfigs: whether there is such a claim
+  resources: [persistentvolumeclaims]
+  verbs: [list, watch]
 {{- if .Values.rbac.secrets }}
 - apiGroups: [""] # credentials for code and registries are read; of the others only the resource version is looked at
   resources: [secrets]

@@ -1,4 +1,4 @@
-"""Watches of what Functions refer to: metadata of Secrets and ConfigMaps, in the namespaces where it matters."""
+"""Watches of what Functions refer to: metadata of objects, in the namespaces where it matters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import Any
 
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation, Pace, observe
-from lambent.adapters.kube.resources import CONFIG_MAPS_METADATA, SECRETS_METADATA, Resource
-from lambent.controller.referring import Kind, ReferenceBoard, Scope
-from lambent.core.references import Reference
+from lambent.adapters.kube.resources import CLAIMS_METADATA, CONFIG_MAPS_METADATA, SECRETS_METADATA, Resource
+from lambent.controller.referring import ReferenceBoard, Scope
+from lambent.core.references import Kind, Reference
 from lambent.model.errors import Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
-_RESOURCES: Mapping[Kind, Resource] = {"Secret": SECRETS_METADATA, "ConfigMap": CONFIG_MAPS_METADATA}
+_RESOURCES: Mapping[Kind, Resource] = {
+    "Secret": SECRETS_METADATA,
+    "ConfigMap": CONFIG_MAPS_METADATA,
+    "PersistentVolumeClaim": CLAIMS_METADATA,
+}
 
 NAMESPACES_MAX = 32
 """A watch is a connection: where more namespaces than that refer to a kind, one watch of all of them is cheaper."""

@@ -1,4 +1,4 @@
-"""What Functions refer to: Secrets and ConfigMaps by name and resource version, never by what stands in them.
+"""What Functions refer to: objects by name and resource version, never by what stands in them.
 
 A kind is watched in a namespace only while a Function there refers to one of it, so that ten thousand Functions without
 references cost nothing. Until such a watch has listed, nobody knows what exists: a Function that refers waits so long.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from lambent.core import references
 from lambent.core.readiness import Problem
-from lambent.core.references import Reference, Versions
+from lambent.core.references import Kind, Reference, Versions
 from lambent.core.sources import CodeOwner
 from lambent.model.conditions import Reason
 
-Kind = Literal["ConfigMap", "Secret"]
 Place = tuple[str, Reference]
 """Namespace and object."""
 Scope = tuple[Kind, str | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -77,6 +78,8 @@ class ControllerSettings:
                 pull_policy=read.choice("LAMBENT_RUNTIME_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
                 agent_allowance_mb=read.number("LAMBENT_AGENT_ALLOWANCE_MB", 64, at_least=0),
                 start_cpu_millicores=read.number("LAMBENT_START_CPU_MILLICORES", 1000, at_least=0),
+                freeze=read.choice("LAMBENT_ENVIRONMENT_FREEZE", ("on", "off")) == "on",
+                log_sink=_log_sink(read),
                 cpu_request_percent=min(100, read.number("LAMBENT_CPU_REQUEST_PERCENT", 10, at_least=1)),
             ),
             namespaces=tuple(read.list("LAMBENT_NAMESPACES")),
@@ -103,6 +106,19 @@ class ControllerSettings:
             collecting=Policy(grace=float(read.number("LAMBENT_COLLECT_GRACE_SECONDS", 3600, at_least=1))),
             policies=_release(read),
         )
+
+
+_LOG_SINK = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[^/:?#@\s]+):[0-9]{1,5}(/[!-~]*)?|tcp://[^/?#@\s]+:[0-9]{1,5}/?")
+
+
+def _log_sink(read: _Reader) -> str:
+    """Judged here: an agent that cannot understand it does not start."""
+    sink = read.text("LAMBENT_ENVIRONMENT_LOG_SINK", "")
+    if sink and _LOG_SINK.fullmatch(sink) is None:
+        raise ValueError(
+            f"LAMBENT_ENVIRONMENT_LOG_SINK must be http://<host>:<port>/<path> or tcp://<host>:<port>, not {sink!r}"
+        )
+    return sink
 
 
 def _release(read: _Reader) -> Release | None:

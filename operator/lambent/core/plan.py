@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambent.core import layer_use, narrowing, readiness, references, revisions, scaling, validity
+from lambent.core import exhaustion, layer_use, narrowing, readiness, references, revisions, scaling, validity
 from lambent.core.layer_use import ResolvedLayer
 from lambent.core.narrowing import Narrowing, NarrowingState
 from lambent.core.readiness import Findings, Obtained, Problem, ResolvedImage, Revisions
@@ -139,6 +139,7 @@ class PlanState:
 
     scaling: ScalingState = field(default_factory=ScalingState)
     narrowing: NarrowingState = field(default_factory=NarrowingState)
+    exhausted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,10 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
     )
     actions, wait = _status_actions(seen, readiness.status_of(function, findings, seen.timestamp))
     waits = [wait for wait in (step.look_again, narrowed.look_again, wait) if wait]
-    state = PlanState(step.state, narrowed.state)
-    return Plan((*_pod_actions(step, facts, narrowed), *actions), state, min(waits, default=None))
+    exhausted = exhaustion.decide(seen.pods, function.spec, state.exhausted)
+    told = [RecordEvent(True, reason, note) for reason, note in exhausted.told]  # nothing that may fail is before
+    state = PlanState(step.state, narrowed.state, exhausted.state)
+    return Plan((*told, *_pod_actions(step, facts, narrowed), *actions), state, min(waits, default=None))
 
 
 def _farewell(seen: Observation, state: PlanState) -> Plan:

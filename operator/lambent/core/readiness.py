@@ -132,7 +132,7 @@ def _pod_problem(failure: PodFailure) -> Problem | None:
         return Problem(Reason.IMAGE_PULL_FAILED, f"{failure.reason}: {failure.message}")
     if failure.reason in _REFERENCE_REASONS:
         return Problem(Reason.REFERENCE_NOT_FOUND, f"{failure.reason}: {failure.message}")
-    if failure.exit_code == 0 or failure.out_of_memory:  # ended in order, or by what the function did
+    if failure.exit_code == 0 or failure.out_of_memory or failure.out_of_storage:  # in order, or the function's doing
         return None
     ended = f" with exit code {failure.exit_code}" if failure.exit_code is not None else ""
     return Problem(

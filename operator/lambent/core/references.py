@@ -1,6 +1,7 @@
-"""Which Secrets and ConfigMaps does a function or a layer refer to, and what do their states mean for it?
+"""Which objects of its namespace does a function or a layer refer to, and what do their states mean for it?
 
-Only names and resource versions are looked at: what stands in them is between the API server and the kubelet.
+Secrets, ConfigMaps and PersistentVolumeClaims. Only names and resource versions are looked at: what stands in them is
+between the API server and the kubelet.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from typing import Literal
 
 from lambent.core.readiness import Problem
 from lambent.model.conditions import Reason
+from lambent.model.errors import EFSMountFailure
 from lambent.model.functions import FunctionSpec
 from lambent.model.layers import LayerSpec
 
 Specification = FunctionSpec | LayerSpec
+
+Kind = Literal["ConfigMap", "PersistentVolumeClaim", "Secret"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Reference:
     """One object of the function's namespace."""
 
-    kind: Literal["ConfigMap", "Secret"]
+    kind: Kind
     name: str
 
     def __str__(self) -> str:
@@ -57,20 +61,30 @@ def of_credentials(spec: Specification) -> frozenset[Reference]:
     return frozenset(Reference("Secret", name) for name in (*([held.name] if held else []), *origin.pull_secrets))
 
 
+def of_file_systems(spec: FunctionSpec) -> frozenset[Reference]:
+    """What environments mount. Which state a claim is in makes no environment another one."""
+    return frozenset(Reference("PersistentVolumeClaim", system.claim_name) for system in spec.file_system_configs)
+
+
 def of(spec: Specification) -> frozenset[Reference]:
     """Everything whose change is a reason to look at the function or layer."""
     code = of_code(spec)
-    environment = of_environment(spec) if isinstance(spec, FunctionSpec) else frozenset()
-    return environment | of_credentials(spec) | ({code} if code is not None else frozenset())
+    found = of_credentials(spec) | ({code} if code is not None else frozenset())
+    return found | of_environment(spec) | of_file_systems(spec) if isinstance(spec, FunctionSpec) else found
 
 
 def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:
     """What environments need and the namespace does not have; it is picked up when it appears."""
     missing = sorted(reference for reference in of_environment(spec) if reference not in versions)
-    if not missing:
-        return None
-    names = ", ".join(map(str, missing))
-    return Problem(Reason.REFERENCE_NOT_FOUND, f"environment.valueFrom refers to what does not exist: {names}")
+    if missing:
+        names = ", ".join(map(str, missing))
+        return Problem(Reason.REFERENCE_NOT_FOUND, f"environment.valueFrom refers to what does not exist: {names}")
+    for system in spec.file_system_configs:
+        reference = Reference("PersistentVolumeClaim", system.claim_name)
+        if reference not in versions:
+            words = EFSMountFailure.words(system.arn, f"{reference} does not exist in this namespace.")
+            return Problem(Reason.EFS_MOUNT_FAILURE, words)
+    return None
 
 
 def identities(spec: FunctionSpec, versions: Versions) -> dict[str, str]:

@@ -38,6 +38,7 @@ def revision(spec: FunctionSpec, code_sha256_hex: str, layers: Sequence[str] = (
     if spec.environment and spec.environment.value_from:
         sources = sorted(spec.environment.value_from, key=lambda source: source.name)
         given["valueFrom"] = [source.model_dump(mode="json", by_alias=True, exclude_none=True) for source in sources]
+    given |= _resources(spec)
     if spec.image_config:
         given["imageConfig"] = spec.image_config.model_dump(mode="json", by_alias=True, exclude_none=True)
     if layers:
@@ -57,6 +58,22 @@ def revision(spec: FunctionSpec, code_sha256_hex: str, layers: Sequence[str] = (
             "timeout": spec.timeout,
         }
     )
+
+
+def _resources(spec: FunctionSpec) -> dict[str, Any]:
+    """What is not as it is by default. A default said aloud is the same publish."""
+    given: dict[str, Any] = {}
+    if spec.logging_config and (told := spec.logging_config.told()):
+        given["loggingConfig"] = told
+    if spec.tracing_mode != "PassThrough":
+        given["tracingConfig"] = {"mode": spec.tracing_mode}
+    if spec.file_system_configs:
+        given["fileSystemConfigs"] = [
+            [system.claim_name, system.local_mount_path, system.read_only] for system in spec.file_system_configs
+        ]
+    if spec.ephemeral_storage.medium != "Disk":
+        given["ephemeralStorageMedium"] = spec.ephemeral_storage.medium
+    return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lambent.model import names
 from lambent.model.arns import FunctionReference, account_id, function_arn
-from lambent.model.conditions import ConditionType
+from lambent.model.conditions import ConditionType, Reason
 from lambent.model.environments import Key
-from lambent.model.errors import ResourceConflict, ResourceNotFound
+from lambent.model.errors import EFSMountFailure, ResourceConflict, ResourceNotFound
 from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
 
 UNKNOWN_ACCOUNT = "000000000000"
@@ -56,6 +56,11 @@ class Route:
     layers: tuple[LayerBlob, ...] = ()
     """In the order in which they are merged."""
     version: str = names.LATEST
+    logging: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
+    """As claims have it (`LoggingConfig.told`). Not compared, as `environment`."""
+    tracing_mode: str = "PassThrough"
+    file_systems: tuple[str, ...] = ()
+    """ARNs, as the function names them."""
 
     def arn_as_invoked(self, qualifier: str | None) -> str:
         """The ARN that the function sees in its context."""
@@ -227,6 +232,9 @@ class RoutingTable:
             code_sha256=code,
             code_size=status.code_size or 0,
             layers=layers,
+            logging=spec.logging_config.told() if spec.logging_config else {},
+            tracing_mode=spec.tracing_mode,
+            file_systems=tuple(system.arn for system in spec.file_system_configs),
         )
 
     def _add(self, place: tuple[str, str], entry: _Entry) -> None:
@@ -266,6 +274,7 @@ class RoutingTable:
         Raises:
             ResourceNotFound: no such function, version or alias, or another region.
             ResourceConflict: the function cannot be invoked yet.
+            EFSMountFailure: nor can it while its file system does not exist.
         """
         if reference.region is not None and reference.region != self.region:
             raise ResourceNotFound(
@@ -278,6 +287,8 @@ class RoutingTable:
             raise self.not_found(account, reference.name, None if qualifier == names.LATEST else qualifier)
         entry = rivals[0]
         if entry.route is None:
+            if (unmounted := mount_failure(entry.conditions)) is not None:
+                raise unmounted
             raise ResourceConflict(
                 "The operation cannot be performed at this time. "
                 f"The function is currently in the following state: {entry.state}"
@@ -287,6 +298,14 @@ class RoutingTable:
     def not_found(self, account: str, name: str, qualifier: str | None = None) -> ResourceNotFound:
         """Lambda's words for a function that is not there."""
         return ResourceNotFound(f"Function not found: {function_arn(self.region, account, name, qualifier)}")
+
+
+def mount_failure(conditions: Iterable[ConditionStatus]) -> EFSMountFailure | None:
+    """What a status says of a file system that does not exist: the controller watches, so it is true now."""
+    for condition in conditions:
+        if condition.type == ConditionType.READY and condition.reason == Reason.EFS_MOUNT_FAILURE:
+            return EFSMountFailure(condition.message)
+    return None
 
 
 def _is_true(function: FunctionObject, kind: ConditionType) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambent.model import limits, names, quantities
+from lambent.model.configurations import EphemeralStorage, FileSystemConfig
 from lambent.model.environments import Key
 from lambent.model.functions import FunctionObject, FunctionSpec, Placement
 
@@ -37,8 +38,9 @@ _AGENT_DEFAULTS = (
     "LAMBENT_FREEZE",
     "LAMBENT_ORPHAN_SECONDS",
     "LAMBENT_FAREWELL_SECONDS",
+    "LAMBENT_LOG_SINK",
 )
-"""Settings of the agent that a user's image must not choose: set, and empty, which means the default."""
+"""Settings of the agent that a user's image must not choose: set, and empty where the installation says nothing."""
 _LABEL_CHARS_MAX = 63
 _NAME_CHARS_MAX = 46
 
@@ -57,6 +59,15 @@ class WorkloadSettings:
     """CPU request as a share of what the memory entitles to."""
     start_cpu_millicores: int = 0
     """CPU limit at creation where the memory entitles to less; `core.narrowing` says until when. 0: never more."""
+    freeze: bool = True
+    """Whether processes stand still between invocations."""
+    log_sink: str = ""
+    """Where agents send logs besides standard output; empty: nowhere."""
+
+    def agent_settings(self) -> dict[str, str]:
+        """What agents are told otherwise than they would do themselves."""
+        told = {} if self.freeze else {"LAMBENT_FREEZE": "0"}
+        return told | ({"LAMBENT_LOG_SINK": self.log_sink} if self.log_sink else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +136,10 @@ def environment_pod(
         },
         "nodeSelector": {"kubernetes.io/arch": _ARCHITECTURES[spec.architectures[0]]},
         "containers": [_container(spec, facts, settings, identity)],
-        "volumes": [_empty_dir("tmp", spec.ephemeral_storage.size)],
+        "volumes": [_tmp(spec.ephemeral_storage), *_file_systems(spec)],
     }
+    if spec.file_system_configs:  # else the kubelet walks through every file of a volume before each start
+        pod["securityContext"]["fsGroupChangePolicy"] = "OnRootMismatch"
     if facts.program is None:
         pod["volumes"] += [_empty_dir("task", CODE_VOLUME_MIB), _empty_dir("opt", CODE_VOLUME_MIB)]
     else:
@@ -186,7 +199,7 @@ def _container(
         "name": names.CONTAINER_ENVIRONMENT,
         "image": facts.image,
         "imagePullPolicy": settings.pull_policy,
-        "env": [{"name": "LAMBENT_TOKEN_SHA256", "value": identity.token_sha256}, *_referred_variables(spec)],
+        "env": [*_values({"LAMBENT_TOKEN_SHA256": identity.token_sha256}), *_referred_variables(spec)],
         "ports": [{"name": "door", "containerPort": settings.door_port, "protocol": "TCP"}],
         "resources": _resources(spec, settings, code=facts.program is None),
         "securityContext": _restricted(),
@@ -197,11 +210,13 @@ def _container(
             {"name": "task", "mountPath": "/var/task"},
             {"name": "opt", "mountPath": "/opt"},
         ]
+        container["env"] += _values(settings.agent_settings())
     else:
         container["volumeMounts"].append({"name": "agent", "mountPath": AGENT_DIRECTORY, "readOnly": True})
         container["command"] = [AGENT_COMMAND]
         container["workingDir"] = "/"  # the image's own may not be there, which is for the agent to say
-        container["env"] += _program_variables(facts.program, settings)
+        container["env"] += _values(_program_settings(facts.program, settings))
+    container["volumeMounts"] += [_mount(place, system) for place, system in enumerate(spec.file_system_configs)]
     return container
 
 
@@ -245,26 +260,35 @@ def _referred_variables(spec: FunctionSpec) -> list[dict[str, Any]]:
     return variables
 
 
-def _program_variables(program: Program, settings: WorkloadSettings) -> list[dict[str, Any]]:
+def _program_settings(program: Program, settings: WorkloadSettings) -> dict[str, str]:
     """What the agent of a container image is told; what the image sets under these names does not count."""
-    told = {
+    return {
         "LAMBENT_COMMAND": json.dumps(program.arguments, separators=(",", ":")),
         "LAMBENT_WORKING_DIRECTORY": program.directory,
         "LAMBENT_AGENT_PORT": str(settings.door_port),
         **dict.fromkeys(_AGENT_DEFAULTS, ""),
+        **settings.agent_settings(),
     }
-    # Kubernetes would replace $(NAME) in a value by a variable of that name.
+
+
+def _values(told: dict[str, str]) -> list[dict[str, Any]]:
+    """Variables of a container. Kubernetes would replace $(NAME) in a value by a variable of that name."""
     return [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()]
 
 
 def _resources(spec: FunctionSpec, settings: WorkloadSettings, *, code: bool) -> dict[str, Any]:
-    """Memory is guaranteed, CPU is a share with Lambda's cap (generous at first), storage is a cap."""
-    memory = f"{spec.memory_size + settings.agent_allowance_mb}Mi"
+    """Memory is guaranteed, CPU is a share with Lambda's cap (generous at first), storage is a cap.
+
+    Pages of a memory-backed /tmp are charged to the container that wrote them, so its size comes on top of the memory.
+    """
+    tmp = spec.ephemeral_storage
+    in_memory = tmp.size if tmp.medium == "Memory" else 0
+    memory = f"{spec.memory_size + settings.agent_allowance_mb + in_memory}Mi"
     entitled = cpu_limit_millicores(spec.memory_size)
     # always below the limit, also after it was narrowed: a resize may not change the pod's QoS class
     cpu_request = max(1, min(entitled - 1, entitled * settings.cpu_request_percent // 100))
     cpu_limit = max(entitled, settings.start_cpu_millicores)
-    storage = spec.ephemeral_storage.size + (2 * CODE_VOLUME_MIB if code else AGENT_VOLUME_MIB + LOGS_MIB)
+    storage = tmp.size - in_memory + (2 * CODE_VOLUME_MIB if code else AGENT_VOLUME_MIB + LOGS_MIB)
     return {
         "limits": {"memory": memory, "cpu": quantities.cpu(cpu_limit), "ephemeral-storage": f"{storage}Mi"},
         "requests": {
@@ -277,6 +301,28 @@ def _resources(spec: FunctionSpec, settings: WorkloadSettings, *, code: bool) ->
 
 def _empty_dir(name: str, mib: int) -> dict[str, Any]:
     return {"name": name, "emptyDir": {"sizeLimit": f"{mib}Mi"}}
+
+
+def _tmp(storage: EphemeralStorage) -> dict[str, Any]:
+    """On disk the kubelet evicts whoever exceeds the size; in memory it is the size of a tmpfs, with ENOSPC."""
+    volume = _empty_dir("tmp", storage.size)
+    if storage.medium == "Memory":
+        volume["emptyDir"]["medium"] = "Memory"
+    return volume
+
+
+def _file_systems(spec: FunctionSpec) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"file-system-{place}",
+            "persistentVolumeClaim": {"claimName": system.claim_name, "readOnly": system.read_only},
+        }
+        for place, system in enumerate(spec.file_system_configs)
+    ]
+
+
+def _mount(place: int, system: FileSystemConfig) -> dict[str, Any]:
+    return {"name": f"file-system-{place}", "mountPath": system.local_mount_path, "readOnly": system.read_only}
 
 
 def _place(pod: dict[str, Any], placement: Placement | None, key: Key) -> None:

@@ -61,6 +61,8 @@ class Claiming:
             env=route.environment,
             code=codes[0] if codes else None,
             layers=layers,
+            logging=dict(route.logging),
+            tracing={"mode": route.tracing_mode},
             region=self._region,
             accountId=route.account,
         )

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _AFTER_A_BUG_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 1.0
+_KILLED = 137
+"""Exit status after SIGKILL. An eviction ends so; that it was one, the kubelet says with the pod's phase."""
 
 
 def _nobody() -> None:
@@ -43,7 +45,20 @@ class Phase(Enum):
 class Environment:
     """One pod, its door and what is being done with it. Compared by identity: it is a key in `Admission`."""
 
-    __slots__ = ("asked", "busy_elsewhere", "claimed", "door", "ending", "key", "name", "phase", "pod", "seen", "task")
+    __slots__ = (
+        "asked",
+        "busy_elsewhere",
+        "claimed",
+        "door",
+        "ending",
+        "key",
+        "name",
+        "phase",
+        "pod",
+        "seen",
+        "sent",
+        "task",
+    )
 
     def __init__(self, pod: EnvironmentPod, door: AgentDoor) -> None:
         self.pod = pod
@@ -52,6 +67,8 @@ class Environment:
         self.door = door
         self.seen: float | None = None
         """When its pod was first seen running, by the loop's clock."""
+        self.sent = 0.0
+        """When it was sent its last invocation, by the loop's clock."""
         self.phase = Phase.WAITING
         self.task: asyncio.Task[None] | None = None
         self.asked = False
@@ -67,6 +84,12 @@ class Environment:
         """How its container ended, when it has."""
         failure = self.pod.blocked
         return failure if failure and (failure.exit_code is not None or self.pod.finished) else None
+
+    @property
+    def explained(self) -> bool:
+        """Whether how it ended is all there is to hear: why a container was killed may come a moment later."""
+        ended = self.ended
+        return ended is not None and (self.pod.finished or ended.out_of_memory or ended.exit_code != _KILLED)
 
 
 class Bounded(Protocol):
@@ -129,7 +152,7 @@ class Environments:
             known = self._known[name] = Environment(pod, self._make_door(pod, _nobody))
         else:
             known.pod = pod
-        if known.ended and known.ending is not None and not known.ending.done():
+        if known.explained and known.ending is not None and not known.ending.done():
             known.ending.set_result(None)
         if pod.finished or pod.deleting or known.ended:
             self._withdraw(known)
@@ -242,7 +265,7 @@ class Environments:
 
     async def ending(self, environment: Environment, seconds: float) -> PodFailure | None:
         """How the container of a lost environment ended; None when the watch does not say so in time."""
-        if environment.ended is None and self._known.get(environment.name) is environment:
+        if not environment.explained and self._known.get(environment.name) is environment:
             if environment.ending is None or environment.ending.done():
                 environment.ending = asyncio.get_running_loop().create_future()
             await asyncio.wait([environment.ending], timeout=seconds)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lambent.adapters.agents.doors import Call
 from lambent.adapters.agents.failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 from lambent.adapters.telemetry import metrics
 from lambent.agent.protocol.refusals import NotClaimed, NotIdle, Refusal, StaleOwner
-from lambent.core import diagnosing
+from lambent.core import diagnosing, last_words
 from lambent.core.admission import Account
-from lambent.core.routing import Route, RoutingTable
+from lambent.core.last_words import Lost
+from lambent.core.routing import Route, RoutingTable, mount_failure
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
 
 from .accounts import Accounts
-from .environments import Environment, Environments
+from .environments import Environment, Environments, Phase
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
 from .pools import ColdStartTimeout, Pool
@@ -233,6 +236,9 @@ class Invoking:
 
     async def _wait(self, pool: Pool, deadline: float) -> Environment:
         arrived = self._pools.clock()
+        if (unmounted := self._unmounted(pool)) is not None:
+            count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+            raise unmounted
         try:
             environment = await self._pools.wait(pool, deadline)
         except ColdStartTimeout:
@@ -241,19 +247,29 @@ class Invoking:
             pool.metrics.phases[metrics.PHASE_WAIT].observe(self._pools.clock() - arrived)
         return environment
 
-    def _too_slow(self, pool: Pool) -> ServiceFailed:
+    def _unmounted(self, pool: Pool) -> LambdaError | None:
+        """Why waiting is in vain: a file system is not there, and no environment that has it."""
+        unmounted = mount_failure(self._table.conditions_of(pool.key.function_uid))
+        if unmounted is None or any(
+            each.key == pool.key and each.phase is not Phase.RETIRED for each in self._environments.all()
+        ):
+            return None
+        return unmounted
+
+    def _too_slow(self, pool: Pool) -> LambdaError:
         uid = pool.key.function_uid
         current = self._table.route_of(uid)
         if current is not None:  # it may have changed while the request waited
             pool = self._pools.of(current)
-        message = diagnosing.cold_start_timeout(
+        start = diagnosing.ColdStart(
             self._bounds.cold_start,
             [environment.pod for environment in self._environments.all() if environment.key == pool.key],
             self._table.conditions_of(uid),
             pool.claim_failure,
+            pool.route.file_systems if pool.route else (),
         )
         count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
-        return ServiceFailed(message)
+        return diagnosing.cold_start_failure(start)
 
     def _send(self, invocation: Invocation, environment: Environment, route: Route, request: Request) -> None:
         """Send the request, once. Raises AgentNotConnected when nothing was sent."""
@@ -267,7 +283,8 @@ class Invoking:
             event=request.event,
         )
         environment.door.invoke(call, self._ownership.header, invocation)
-        invocation.deadline = self._pools.clock() + route.timeout_ms / 1000 + self._bounds.allowance
+        environment.sent = self._pools.clock()
+        invocation.deadline = environment.sent + route.timeout_ms / 1000 + self._bounds.allowance
         self._environments.running.add(invocation)
 
     def _check(self, refused: NotStarted, environment: Environment, pool: Pool) -> None:
@@ -282,13 +299,18 @@ class Invoking:
 
     async def _explain(self, environment: Environment, pool: Pool, request: Request, error: AgentUnavailable) -> Answer:
         """The answer for an invocation that was sent and never answered. It is not sent again."""
-        ending = None
+        ending, took = None, self._pools.clock() - environment.sent
         if not isinstance(error, AgentMisbehaved):
             ending = await self._environments.ending(environment, self._bounds.ending)
-        payload = diagnosing.environment_lost(request.request_id, environment.pod, ending)
-        if payload is not None:
+        message = diagnosing.environment_lost(request.request_id, environment.pod, ending)
+        if message is not None and ending is not None:
             count_outcome(pool, metrics.OUTCOME_FUNCTION_ERROR)
-            return Answer(payload, function_error=True, log_result="" if request.tail else None)
+            log_result = None
+            if request.tail:
+                at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                lost = Lost(request.request_id, message, took * 1000, ending, at)
+                log_result = base64.b64encode(last_words.tail(lost, pool.route)).decode() if pool.route else ""
+            return Answer(diagnosing.exit_error(message), function_error=True, log_result=log_result)
         count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         log.error("environment %s lost an invocation: %s", environment.name, error)
         raise ServiceFailed("The execution environment was lost before it answered.") from error

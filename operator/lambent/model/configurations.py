@@ -10,6 +10,7 @@ from . import limits
 from .fields import Fields
 from .schemas import Rule
 
+_LEVEL_DEFAULT = "INFO"
 LOG_LEVELS_WITH_JSON = "To set a log level, logFormat must be JSON: with Text every line is written."
 
 
@@ -24,7 +25,7 @@ class EphemeralStorage(Fields):
         Literal["Disk", "Memory"],
         Field(
             description="Disk: the node's; who writes more than the size is evicted after some seconds. Memory: who "
-            "writes more gets ENOSPC at once; what is written counts as memory of the environment, beyond memorySize."
+            "writes more gets ENOSPC at once; an environment then asks for memorySize and this size of memory."
         ),
     ] = "Disk"
 
@@ -61,6 +62,17 @@ class LoggingConfig(Fields):
         ),
     ] = None
 
+    def told(self) -> dict[str, str]:
+        """What environments are told, in the API's names: with JSON both levels; nothing where it is the default."""
+        told = {"logGroup": self.log_group} if self.log_group else {}
+        if self.log_format == "JSON":
+            told |= {
+                "logFormat": "JSON",
+                "applicationLogLevel": self.application_log_level or _LEVEL_DEFAULT,
+                "systemLogLevel": self.system_log_level or _LEVEL_DEFAULT,
+            }
+        return told
+
 
 class TracingConfig(Fields):
     """Whether invocations are traced."""
@@ -93,8 +105,8 @@ class FileSystemConfig(Fields):
         str,
         Field(
             max_length=160,
-            pattern=r"^/mnt/[a-zA-Z0-9_.-]+$",
-            description="Where the function finds it, starting with /mnt/.",
+            pattern=r"^/mnt/[a-zA-Z0-9_.-]*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*$",  # no /mnt/. and no /mnt/..
+            description="Where the function finds it: one folder directly under /mnt/.",
         ),
     ]
     read_only: Annotated[bool, Field(description="Mount it without the right to write.")] = False

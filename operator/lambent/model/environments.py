@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,18 @@ class PodFailure:
         """Whether the kernel killed the container for its memory."""
         return self.reason == "OOMKilled"
 
+    @property
+    def out_of_storage(self) -> bool:
+        """Whether the kubelet evicted the pod for what it wrote (not for what its node lacks)."""
+        return self.reason == "Evicted" and _WROTE_TOO_MUCH.search(self.message) is not None
+
+
+_WROTE_TOO_MUCH = re.compile(
+    r"Usage of EmptyDir volume .* exceeds the limit|exceeded its local ephemeral storage limit|"
+    r"ephemeral local storage usage exceeds the total limit"
+)
+"""The kubelet's words (pkg/kubelet/eviction); reasons it has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPod:
@@ -66,6 +79,8 @@ class EnvironmentPod:
     """Millicores that the memory of its function gives it; None when whoever made the pod did not say."""
     resize_refused: str | None = None
     """Why the kubelet will never bring the specified resources into force."""
+    mounting: bool = False
+    """A node has it, and neither volumes nor network are there yet (the kubelet mounts first)."""
 
     @property
     def wide(self) -> bool:
@@ -99,6 +114,8 @@ class EnvironmentPod:
             cpu_limit=_cpu_limit(body.get("spec") or {}),
             cpu_entitled=_entitled(metadata["annotations"]),
             resize_refused=_resize_refusal(status),
+            mounting=_condition(status, "PodReadyToStartContainers").get("status") == "False"
+            and status.get("phase") == "Pending",
         )
 
 
@@ -114,20 +131,43 @@ def _environment_container(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _blockage(status: dict[str, Any], container: dict[str, Any]) -> PodFailure | None:
-    if (failure := _init_failure(status)) is not None:
-        return failure
-    state = container.get("state") or {}
-    if ended := state.get("terminated"):
-        return PodFailure(ended.get("reason", "Error"), ended.get("message", ""), ended.get("exitCode"))
-    waiting = state.get("waiting") or {}
+    return _init_failure(status) or _ending(status, container) or _delay(status, container)
+
+
+def _ending(status: dict[str, Any], container: dict[str, Any]) -> PodFailure | None:
+    """How the environment ended, or is about to."""
+    ended = (container.get("state") or {}).get("terminated")
+    if (evicted := _eviction(status)) is not None:  # how the container ended then says less
+        return PodFailure("Evicted", evicted, ended.get("exitCode") if ended else None)
+    return PodFailure(ended.get("reason", "Error"), ended.get("message", ""), ended.get("exitCode")) if ended else None
+
+
+def _delay(status: dict[str, Any], container: dict[str, Any]) -> PodFailure | None:
+    """Why it does not run yet, or never will."""
+    waiting = (container.get("state") or {}).get("waiting") or {}
     if waiting.get("reason") not in _NOT_YET:
         return PodFailure(waiting["reason"], waiting.get("message", ""))
-    if status.get("phase") == "Failed":  # evicted, or refused by the kubelet: no container ever ran
+    if status.get("phase") == "Failed":  # refused by the kubelet: no container ever ran
         return PodFailure(status.get("reason", "Failed"), status.get("message", ""))
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return PodFailure(condition.get("reason", "Unschedulable"), condition.get("message", ""))
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return PodFailure(scheduled.get("reason", "Unschedulable"), scheduled.get("message", ""))
     return None
+
+
+def _eviction(status: dict[str, Any]) -> str | None:
+    """What the kubelet says of an eviction. A pod that ends by itself meanwhile keeps the condition only."""
+    if status.get("reason") == "Evicted":
+        return str(status.get("message", ""))
+    disruption = _condition(status, "DisruptionTarget")
+    if disruption.get("status") == "True" and disruption.get("reason") == "TerminationByKubelet":
+        return str(disruption.get("message", ""))
+    return None
+
+
+def _condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A condition of the pod; empty when it has none of that type."""
+    return next((dict(each) for each in status.get("conditions") or [] if each.get("type") == kind), {})
 
 
 def _init_failure(status: dict[str, Any]) -> PodFailure | None:
@@ -159,10 +199,8 @@ def _entitled(annotations: dict[str, str]) -> int | None:
 
 
 def _resize_refusal(status: dict[str, Any]) -> str | None:
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodResizePending" and condition.get("reason") == "Infeasible":
-            return str(condition.get("message") or "Infeasible")
-    return None
+    pending = _condition(status, "PodResizePending")
+    return str(pending.get("message") or "Infeasible") if pending.get("reason") == "Infeasible" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ LambentError
 │   ├── UnrecognizedToken            403 UnrecognizedClientException
 │   ├── ExpiredToken                 403 ExpiredTokenException
 │   ├── AccessDenied                 403 AccessDeniedException
+│   ├── EFSMountFailure              403 EFSMountFailureException
 │   ├── ResourceNotFound             404 ResourceNotFoundException
 │   ├── UnknownOperation             404 UnknownOperationException
+│   ├── EFSMountTimeout              408 EFSMountTimeoutException
 │   ├── ResourceConflict             409 ResourceConflictException
 │   ├── RequestEntityTooLarge        413 RequestEntityTooLargeException
 │   ├── TooManyRequests              429 TooManyRequestsException
@@ -97,6 +99,28 @@ class AccessDenied(LambdaError):
     """The caller is known and may not do this."""
 
     code, status, member, fault = "AccessDeniedException", 403, "Message", None
+
+
+class EFSMountFailure(LambdaError):
+    """A file system of the function cannot be mounted as things are; EFS is Lambda's word for any."""
+
+    code, status, member, fault = "EFSMountFailureException", 403, "Message", "User"
+
+    @staticmethod
+    def words(arn: str, why: str) -> str:
+        """Lambda's message, and ours behind it."""
+        return f"The function could not mount the EFS file system with access point {arn}. {why}"
+
+
+class EFSMountTimeout(LambdaError):
+    """A file system of the function was not mounted in time."""
+
+    code, status, member, fault = "EFSMountTimeoutException", 408, "Message", "User"
+
+    @staticmethod
+    def words(arn: str, why: str) -> str:
+        """Lambda's message, and ours behind it."""
+        return f"The function could not mount the EFS file system with access point {arn} due to mount time out. {why}"
 
 
 class ResourceNotFound(LambdaError):

@@ -328,3 +328,8 @@ class FunctionSpec(Fields):
     def service_account(self) -> str | None:
         """Name of the ServiceAccount that the role means."""
         return self.role.rsplit("/", 1)[-1] if self.role else None
+
+    @property
+    def tracing_mode(self) -> str:
+        """`Active` or `PassThrough`."""
+        return self.tracing_config.mode if self.tracing_config else "PassThrough"
