@@ -235,10 +235,7 @@ class Host:
         generation.interrupt(fault)
         ending = self._begin_end(fault)
         await generation.runtime_dead.wait()
-        if not invocation.responded:
-            # A response that was posted in time stands (Lambda only marks the environment for reset).
-            invocation.responded = True
-            invocation.exchange.respond(fault.payload(invocation.request_id), is_error=True)
+        invocation.answer_fault(fault)
         self._journal.runtime_done(invocation, ended)
         await ending
         self._journal.fault(fault, invocation.request_id)
