@@ -15,6 +15,7 @@ from lambent.core import diagnosing
 from lambent.core.admission import Account
 from lambent.core.routing import Route, RoutingTable
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
+from lambent.wire.eventstream import Completion, failure
 
 from .accounts import Accounts
 from .environments import Environment, Environments
@@ -52,6 +53,8 @@ class Request:
     client_context: str | None
     tail: bool
     event: bytes | bytearray
+    streaming: bool = False
+    """The answer is wanted as it comes."""
 
 
 Settled = Callable[[Answer | LambdaError], None]
@@ -80,6 +83,8 @@ class _Running:
         settle, self.settle = self.settle, None
         if settle is not None:
             settle(outcome)
+        elif isinstance(outcome, Answer) and outcome.stream is not None:
+            outcome.stream.abandon()
 
     def abandon(self) -> None:
         """The client is gone: a request that waits leaves the queue, one that runs goes on to its end."""
@@ -111,6 +116,17 @@ def _into(future: asyncio.Future[Outcome]) -> Settle:
         return True
 
     return settle
+
+
+async def _heard(future: asyncio.Future[Outcome]) -> Outcome:
+    try:
+        return await future
+    except asyncio.CancelledError:
+        # An answer that came in the moment in which its client went is nobody's.
+        outcome = future.result() if future.done() and not future.cancelled() else None
+        if isinstance(outcome, Answer) and outcome.stream is not None:
+            outcome.stream.abandon()
+        raise
 
 
 class Invoking:
@@ -160,6 +176,7 @@ class Invoking:
             if running.settle is None:
                 return False
             if isinstance(outcome, Answer):
+                self._explainable(outcome, environment, pool, running.request)
                 running.settled(outcome)
             else:
                 self._take_time(running, self._after(running, environment, pool, outcome))
@@ -216,8 +233,9 @@ class Invoking:
                 self._environments.again(environment)
             else:
                 running.handed_over = invocation
-                outcome = await future
+                outcome = await _heard(future)
                 if isinstance(outcome, Answer):
+                    self._explainable(outcome, environment, pool, request)
                     return outcome
                 if isinstance(outcome, AgentUnavailable):
                     return await self._explain(environment, pool, request, outcome)
@@ -265,8 +283,10 @@ class Invoking:
             client_context=request.client_context,
             tail=request.tail,
             event=request.event,
+            streaming=request.streaming,
         )
-        environment.door.invoke(call, self._ownership.header, invocation)
+        send = environment.door.stream if request.streaming else environment.door.invoke
+        send(call, self._ownership.header, invocation)
         invocation.deadline = self._pools.clock() + route.timeout_ms / 1000 + self._bounds.allowance
         self._environments.running.add(invocation)
 
@@ -279,6 +299,20 @@ class Invoking:
         log.error("environment %s refused an invocation: %s", environment.name, refusal)
         count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         raise ServiceFailed(f"The execution environment refused the invocation ({refusal.error_type}).")
+
+    def _explainable(self, answer: Answer, environment: Environment, pool: Pool, request: Request) -> None:
+        """Should the environment be lost in the middle of a streamed answer, its client hears why."""
+        if answer.stream is None:
+            return
+
+        async def explain(error: AgentUnavailable) -> Completion:
+            try:
+                explained = await self._explain(environment, pool, request, error)
+            except ServiceFailed as failed:
+                return Completion(failed.code, failed.message)
+            return failure(explained.body, explained.log_result)
+
+        answer.stream.explain = explain
 
     async def _explain(self, environment: Environment, pool: Pool, request: Request, error: AgentUnavailable) -> Answer:
         """The answer for an invocation that was sent and never answered. It is not sent again."""

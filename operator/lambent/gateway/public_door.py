@@ -6,12 +6,14 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from lambent.core.routing import RoutingTable
 from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed
-from lambent.wire import events, lambda_api
+from lambent.wire import events, eventstream, lambda_api
 
+from .answer_streams import AnswerStream
 from .authorizing import Gate
 from .invocations import Answer
 from .invoking import Invoking, Request
@@ -115,7 +117,7 @@ class PublicDoor:
         """Run what the caller may run."""
         request, target, respond = exchange.request, exchange.target, exchange.respond
         request_id, dice = exchange.request_id, exchange.dice
-        options = lambda_api.parse_options(request.headers)
+        options = lambda_api.parse_options(request.headers, streaming=target.streaming)
         if request.body is None:
             raise events.too_large()
         event = request.body if checked else events.check_event(request.body)
@@ -130,6 +132,10 @@ class PublicDoor:
 
         def settle(outcome: Answer | LambdaError) -> None:
             if isinstance(outcome, Answer):
+                if target.streaming:
+                    kind = outcome.stream.content_type if outcome.stream is not None else None
+                    respond(200, lambda_api.stream_fields(request_id, trace, route.version, kind), _events(outcome))
+                    return
                 fields = lambda_api.answer_fields(request_id, trace, route.version)
                 if outcome.function_error:
                     fields.append(lambda_api.FUNCTION_ERROR_FIELD)
@@ -146,8 +152,34 @@ class PublicDoor:
             client_context=options.client_context,
             tail=options.tail,
             event=event,
+            streaming=target.streaming,
         )
         return self._invoking.begin(route, asked, settle)
+
+
+class _EventStream:
+    """A streamed answer in InvokeWithResponseStream's framing (`serving.Pieces`)."""
+
+    def __init__(self, stream: AnswerStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream.pieces():
+            yield eventstream.payload_chunk(piece)
+        yield eventstream.invoke_complete(await self._stream.completion())
+
+    def abandon(self) -> None:
+        self._stream.abandon()
+
+
+def _events(answer: Answer) -> bytes | _EventStream:
+    """The events of an answer. One that is an error from the beginning has no payload: InvokeComplete tells it."""
+    if answer.stream is not None:
+        return _EventStream(answer.stream)
+    if answer.function_error:
+        return eventstream.invoke_complete(eventstream.failure(answer.body, answer.log_result))
+    completion = eventstream.Completion(log_result=answer.log_result)
+    return eventstream.payload_chunk(answer.body) + eventstream.invoke_complete(completion)
 
 
 def _refuse(error: LambdaError, request_id: str, respond: Respond) -> None:

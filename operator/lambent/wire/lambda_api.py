@@ -26,14 +26,17 @@ from lambent.model.errors import (
     ValidationFailed,
 )
 
-_PREFIX = "/2015-03-31/functions/"
-_SUFFIX = "/invocations"
+from . import eventstream
+
+_PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
+_STREAM_PREFIX, _STREAM_SUFFIX = "/2021-11-15/functions/", "/response-streaming-invocations"
 _REFERENCE_CHARS_MAX = 256
 _QUALIFIER_CHARS_MAX = 128
 _QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 _QUALIFIER_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_$.")
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+STREAM_INVOCATION_TYPES = ("RequestResponse", "DryRun")
 REQUEST_RESPONSE, DRY_RUN, EVENT = "RequestResponse", "DryRun", "Event"
 LOG_TYPES = ("None", "Tail")
 
@@ -44,6 +47,8 @@ REQUEST_ID = b"x-amzn-RequestId"
 TRACE_ID = b"X-Amzn-Trace-Id"
 TRACE_ID_KEY = b"x-amzn-trace-id"
 LOG_RESULT = b"X-Amz-Log-Result"
+PAYLOAD_TYPE = b"X-Lambent-Payload-Content-Type"
+"""Ours: AWS tells it to function URLs only."""
 FUNCTION_ERROR_FIELD = (b"X-Amz-Function-Error", b"Unhandled")
 NO_REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 """For an answer to what was no request."""
@@ -62,6 +67,8 @@ class Target:
     qualifier: str
     qualified: bool
     """Whether the caller wrote a qualifier: then the invoked ARN carries it."""
+    streaming: bool = False
+    """InvokeWithResponseStream instead of Invoke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +85,17 @@ class Options:
 def parse_target(method: str, raw_target: bytes) -> Target:
     """Parse `POST /2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
 
+    Likewise `POST /2021-11-15/functions/<name or ARN>/response-streaming-invocations`.
+
     Raises:
         UnknownOperation: for any other path.
         ValidationFailed, InvalidParameterValue: as Lambda words them.
     """
     path, _, query = raw_target.decode("ascii").partition("?")
-    name = path[len(_PREFIX) : -len(_SUFFIX)]
-    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name or method != "POST":
+    streaming = path.startswith(_STREAM_PREFIX)
+    prefix, suffix = (_STREAM_PREFIX, _STREAM_SUFFIX) if streaming else (_PREFIX, _SUFFIX)
+    name = path[len(prefix) : -len(suffix)]
+    if not path.startswith(prefix) or not path.endswith(suffix) or not name or "/" in name or method != "POST":
         raise UnknownOperation("The operation you tried to call is not known.")
     text = unquote(name)
     reference = _function_reference(text)
@@ -96,7 +107,7 @@ def parse_target(method: str, raw_target: bytes) -> Target:
             "The derived qualifier from the function name does not match the specified qualifier."
         )
     qualifier = asked or reference.qualifier
-    return Target(reference, qualifier or names.LATEST, qualifier is not None)
+    return Target(reference, qualifier or names.LATEST, qualifier is not None, streaming)
 
 
 def _function_reference(text: str) -> FunctionReference:
@@ -126,8 +137,8 @@ def _constraint(value: str, member: str, phrase: str) -> ValidationFailed:
 _DEFAULT_OPTIONS = Options(REQUEST_RESPONSE, tail=False, client_context=None)
 
 
-def parse_options(headers: Mapping[bytes, bytes]) -> Options:
-    """Parse the headers of an Invoke; their names are in lower case.
+def parse_options(headers: Mapping[bytes, bytes], *, streaming: bool = False) -> Options:
+    """Parse the headers of an Invoke or InvokeWithResponseStream; their names are in lower case.
 
     Raises:
         ValidationFailed, InvalidRequestContent: as Lambda words them.
@@ -137,8 +148,9 @@ def parse_options(headers: Mapping[bytes, bytes]) -> Options:
     context = _text(headers, b"x-amz-client-context")
     if kind is None and log is None and context is None:
         return _DEFAULT_OPTIONS
-    if kind is not None and kind not in INVOCATION_TYPES:
-        raise _not_in_set(kind, "invocationType", INVOCATION_TYPES)
+    types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
+    if kind is not None and kind not in types:
+        raise _not_in_set(kind, "invocationType", types)
     if log is not None and log not in LOG_TYPES:
         raise _not_in_set(log, "logType", LOG_TYPES)
     if context:
@@ -213,6 +225,19 @@ def answer_fields(request_id: str, trace: str, version: str) -> Fields:
         (b"X-Amz-Executed-Version", version.encode()),
         (TRACE_ID, trace.encode()),
     ]
+
+
+def stream_fields(request_id: str, trace: str, version: str, payload_type: str | None) -> Fields:
+    """Headers of a function's answer as an event stream; `payload_type` is what the runtime says of its bytes."""
+    fields = [
+        (b"Content-Type", eventstream.CONTENT_TYPE.encode()),
+        (REQUEST_ID, request_id.encode()),
+        (b"X-Amz-Executed-Version", version.encode()),
+        (TRACE_ID, trace.encode()),
+    ]
+    if payload_type:
+        fields.append((PAYLOAD_TYPE, payload_type.encode("latin-1", "replace")))
+    return fields
 
 
 def dry_run_fields(request_id: str, trace: str) -> Fields:
