@@ -14,6 +14,7 @@ from lambent.model.arns import FunctionReference
 from lambent.wire import lambda_api
 
 PATH = "/2015-03-31/functions/{}/invocations"
+STREAM_PATH = "/2021-11-15/functions/{}/response-streaming-invocations"
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,21 @@ def test_targets_name_a_function_and_a_qualifier(target, reference, qualifier, q
     assert lambda_api.parse_target("POST", target.encode()) == lambda_api.Target(reference, qualifier, qualified)
 
 
+def test_a_streaming_target_is_the_same_under_another_path():
+    """Of another date, and not of the old one."""
+    assert lambda_api.parse_target("POST", STREAM_PATH.format("f:1").encode()) == lambda_api.Target(
+        FunctionReference("f", qualifier="1"), "1", qualified=True, streaming=True
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "kind"),
     [
         ("/", errors.UnknownOperation),
+        (STREAM_PATH.format(""), errors.UnknownOperation),
+        (STREAM_PATH.format("f").replace("2021-11-15", "2015-03-31"), errors.UnknownOperation),
+        (PATH.format("f").replace("2015-03-31", "2021-11-15"), errors.UnknownOperation),
+        (STREAM_PATH.format("f") + "?Qualifier=", errors.ValidationFailed),
         (PATH.format(""), errors.UnknownOperation),
         (PATH.format("a/b"), errors.UnknownOperation),
         (PATH.format("f") + "/", errors.UnknownOperation),
@@ -70,6 +82,13 @@ def test_options_default_to_a_synchronous_call_without_log():
         b"x-amz-client-context": context.encode(),
     }
     assert lambda_api.parse_options(asked) == lambda_api.Options("DryRun", tail=True, client_context=context)
+
+
+def test_an_event_cannot_be_streamed():
+    """The operation has two of Invoke's three types."""
+    with pytest.raises(errors.ValidationFailed, match=r"enum value set: \[RequestResponse, DryRun\]"):
+        lambda_api.parse_options({b"x-amz-invocation-type": b"Event"}, streaming=True)
+    lambda_api.parse_options({b"x-amz-invocation-type": b"Event"})
 
 
 @pytest.mark.parametrize("context", ["e", "!!!!", "bnVsbA==", "W10=", base64.b64encode(b"[" * 2600).decode()])
