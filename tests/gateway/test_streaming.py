@@ -183,6 +183,7 @@ async def test_a_client_that_goes_away_ends_nothing(house, client):
     writer.transport.abort()
     await house.idle(house.hello)
     assert await client.invoke({"pieces": ["next"]}) == (b"next", {})
+    await house.idle(house.hello)
     assert (await house.real.text()).count("REPORT") == 2
     assert "Status:" not in await house.real.text()
 

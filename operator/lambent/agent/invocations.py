@@ -44,10 +44,10 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class Invocation:
-    """`started` is monotonic seconds: Lambda's deadline and Duration count from there; so do `responding_at` and
-    `responded_at`, the first and the last byte of the response.
+    """`started` is monotonic seconds: Lambda's deadline and Duration count from there.
 
-    `error_type` is what the runtime called a handler's error, for telemetry.
+    So are `responding_at` and `responded_at`, the first and the last byte of the response. `error_type` is what the
+    runtime called a handler's error, for telemetry.
     """
 
     request_id: str
@@ -136,8 +136,9 @@ class Invocation:
         """See Taker. A failure's trailers leave with the others, when the environment is idle or ended."""
         self.streaming = False
         self.responded_at = time.monotonic()
-        if error is not None:
+        if error is not None and self.fault is None:
             self.error_type = error.error_type
+        if error is not None:
             self.trailers += (
                 (names.FUNCTION_ERROR, names.UNHANDLED),
                 (names.ERROR_TYPE, error.error_type.encode()),
