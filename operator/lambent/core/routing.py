@@ -45,6 +45,7 @@ class Route:
     """Hex; empty when the code is the container image."""
     code_size: int
     version: str = names.LATEST
+    tracing_mode: str = "PassThrough"
 
     def arn_as_invoked(self, qualifier: str | None) -> str:
         """The ARN that the function sees in its context."""
@@ -213,6 +214,7 @@ class RoutingTable:
             environment=dict(spec.environment.variables) if spec.environment else {},
             code_sha256=code,
             code_size=status.code_size or 0,
+            tracing_mode=spec.tracing_config.mode if spec.tracing_config else "PassThrough",
         )
 
     def _add(self, place: tuple[str, str], entry: _Entry) -> None:

@@ -55,6 +55,7 @@ class Request:
     event: bytes | bytearray
     streaming: bool = False
     """The answer is wanted as it comes."""
+    cognito_identity: str | None = None
 
 
 Settled = Callable[[Answer | LambdaError], None]
@@ -284,6 +285,7 @@ class Invoking:
             tail=request.tail,
             event=request.event,
             streaming=request.streaming,
+            cognito_identity=request.cognito_identity,
         )
         send = environment.door.stream if request.streaming else environment.door.invoke
         send(call, self._ownership.header, invocation)

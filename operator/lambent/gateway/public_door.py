@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
+import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-from lambent.core.routing import RoutingTable
+from lambent.core import sampling
+from lambent.core.routing import Route, RoutingTable
 from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed
-from lambent.wire import events, eventstream, lambda_api
+from lambent.wire import events, eventstream, lambda_api, tracing
 
 from .answer_streams import AnswerStream
 from .authorizing import Gate
@@ -56,6 +59,7 @@ class PublicDoor:
         self._gate = gate
         self._invoking = invoking
         self._checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
+        self._reservoir = sampling.Reservoir()
 
     def __call__(self, request: Asked, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
@@ -113,6 +117,13 @@ class PublicDoor:
                     await asyncio.sleep(0)
                     pause = clock() + _CHECKED_SECONDS
 
+    def _trace(self, headers: Mapping[bytes, bytes], route: Route, dice: str) -> str:
+        second = int(time.time())
+        sample: Callable[[], bool] = _never
+        if route.tracing_mode == sampling.ACTIVE:
+            sample = functools.partial(self._reservoir.sample, route.key.function_uid, second, random.random())
+        return tracing.trace_header(headers, second, dice, sample)
+
     def _begin(self, exchange: _Exchange, namespace: str, *, checked: bool = False) -> Abandon | None:
         """Run what the caller may run."""
         request, target, respond = exchange.request, exchange.target, exchange.respond
@@ -124,8 +135,7 @@ class PublicDoor:
         if options.invocation_type == lambda_api.EVENT:
             raise InvalidParameterValue("Invocation type Event is not supported yet: use RequestResponse.")
         route = self._table.resolve(target.reference, target.qualifier, namespace)
-        given = request.headers.get(lambda_api.TRACE_ID_KEY)
-        trace = lambda_api.trace_header(given, int(time.time()), dice[32:])
+        trace = self._trace(request.headers, route, dice[32:])
         if options.invocation_type == lambda_api.DRY_RUN:
             respond(204, lambda_api.dry_run_fields(request_id, trace), b"")
             return None
@@ -153,8 +163,13 @@ class PublicDoor:
             tail=options.tail,
             event=event,
             streaming=target.streaming,
+            cognito_identity=options.cognito_identity,
         )
         return self._invoking.begin(route, asked, settle)
+
+
+def _never() -> bool:
+    return False
 
 
 class _EventStream:

@@ -45,7 +45,6 @@ Fields = list[tuple[bytes, bytes]]
 
 REQUEST_ID = b"x-amzn-RequestId"
 TRACE_ID = b"X-Amzn-Trace-Id"
-TRACE_ID_KEY = b"x-amzn-trace-id"
 LOG_RESULT = b"X-Amz-Log-Result"
 PAYLOAD_TYPE = b"X-Lambent-Payload-Content-Type"
 """Ours: AWS tells it to function URLs only."""
@@ -56,7 +55,7 @@ _JSON = (b"Content-Type", b"application/json")
 _NAMESPACE = b"x-lambent-namespace"
 _NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NOT_REMAPPED = (b"X-Amzn-Remapped-Content-Length", b"0")
-_TRACE_CHARS_MAX = 1024
+_IDENTITY_MEMBERS = ("cognitoIdentityId", "cognitoIdentityPoolId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,8 @@ class Options:
     tail: bool
     client_context: str | None
     """Base64 of a JSON object, checked."""
+    cognito_identity: str | None = None
+    """A JSON object as the Runtime API has it."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -146,7 +147,8 @@ def parse_options(headers: Mapping[bytes, bytes], *, streaming: bool = False) ->
     kind = _text(headers, b"x-amz-invocation-type")
     log = _text(headers, b"x-amz-log-type")
     context = _text(headers, b"x-amz-client-context")
-    if kind is None and log is None and context is None:
+    identity = _text(headers, b"x-amz-cognito-identity")
+    if kind is None and log is None and context is None and identity is None:
         return _DEFAULT_OPTIONS
     types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
     if kind is not None and kind not in types:
@@ -155,7 +157,8 @@ def parse_options(headers: Mapping[bytes, bytes], *, streaming: bool = False) ->
         raise _not_in_set(log, "logType", LOG_TYPES)
     if context:
         _check_client_context(context)
-    return Options(kind or REQUEST_RESPONSE, tail=log == "Tail", client_context=context or None)
+    who = _cognito_identity(identity) if identity else None
+    return Options(kind or REQUEST_RESPONSE, log == "Tail", context or None, who)
 
 
 def namespace_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -198,12 +201,28 @@ def _check_client_context(text: str) -> None:
         raise InvalidRequestContent(
             f"Client context must be no longer than {limits.CLIENT_CONTEXT_BASE64_CHARS_MAX} bytes."
         )
-    try:
-        context = json.loads(base64.b64decode(text, validate=True))
-    except (ValueError, RecursionError, binascii.Error):
-        context = None
-    if not isinstance(context, dict):
+    if not isinstance(_json_of_base64(text), dict):
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
+
+
+def _cognito_identity(text: str) -> str:
+    """The identity as the runtime will get it. Ours: Lambda knows it from the caller's Cognito credentials."""
+    given = _json_of_base64(text) if len(text) <= limits.COGNITO_IDENTITY_BASE64_CHARS_MAX else None
+    members = [given.get(name) for name in _IDENTITY_MEMBERS] if isinstance(given, dict) else []
+    if not members or not all(isinstance(member, str) and member for member in members):
+        raise InvalidRequestContent(
+            "Cognito identity must be a Base64-encoded JSON object with the strings cognitoIdentityId and "
+            f"cognitoIdentityPoolId, no longer than {limits.COGNITO_IDENTITY_BASE64_CHARS_MAX} bytes."
+        )
+    return json.dumps(dict(zip(_IDENTITY_MEMBERS, members, strict=True)), separators=(",", ":"))
+
+
+def _json_of_base64(text: str) -> object:
+    """None for what is none."""
+    try:
+        return json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, RecursionError, binascii.Error):
+        return None
 
 
 def request_id(entropy_hex: str) -> str:
@@ -253,15 +272,3 @@ def encode_error(error: LambdaError, request_id: str) -> tuple[Fields, bytes]:
         members["Reason"] = error.reason
     fields = [_JSON, (REQUEST_ID, request_id.encode()), (b"x-amzn-ErrorType", error.code.encode())]
     return fields, json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def trace_header(given: bytes | None, epoch_seconds: int, entropy_hex: str) -> str:
-    """The request's X-Ray trace header: the caller's when it names a root, else a new one that is not sampled.
-
-    `entropy_hex` is 40 random hex digits: 24 of the root, 16 of the parent.
-    """
-    if given and b"Root=" in given and len(given) <= _TRACE_CHARS_MAX and given.isascii():
-        text = given.decode("ascii")
-        if text.isprintable():
-            return text
-    return f"Root=1-{epoch_seconds:08x}-{entropy_hex[:24]};Parent={entropy_hex[24:40]};Sampled=0"

@@ -36,6 +36,7 @@ class Call:
     event: bytes | bytearray
     streaming: bool = False
     """The answer is wanted as it comes; its listener is a Streamer then."""
+    cognito_identity: str | None = None
 
 
 class _Reply:
@@ -175,6 +176,8 @@ class AgentDoor:
         ]
         if call.client_context is not None:
             fields.append((names.CLIENT_CONTEXT, call.client_context.encode()))
+        if call.cognito_identity is not None:
+            fields.append((names.COGNITO_IDENTITY, call.cognito_identity.encode()))
         if call.tail:
             fields.append((names.LOG_TYPE, names.TAIL))
         if call.streaming:
