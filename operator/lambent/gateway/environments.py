@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.core.routing import Route
@@ -40,10 +40,31 @@ class Phase(Enum):
     """Never to be used again here: retired, deleted or ended."""
 
 
+class Start(NamedTuple):
+    """When an environment was made ready, by the loop's clock: asked for, the beginning of its init, its end."""
+
+    claimed: float
+    init: float
+    ready: float
+
+
 class Environment:
     """One pod, its door and what is being done with it. Compared by identity: it is a key in `Admission`."""
 
-    __slots__ = ("asked", "busy_elsewhere", "claimed", "door", "ending", "key", "name", "phase", "pod", "seen", "task")
+    __slots__ = (
+        "asked",
+        "busy_elsewhere",
+        "claimed",
+        "door",
+        "ending",
+        "key",
+        "name",
+        "phase",
+        "pod",
+        "seen",
+        "start",
+        "task",
+    )
 
     def __init__(self, pod: EnvironmentPod, door: AgentDoor) -> None:
         self.pod = pod
@@ -52,6 +73,8 @@ class Environment:
         self.door = door
         self.seen: float | None = None
         """When its pod was first seen running, by the loop's clock."""
+        self.start: Start | None = None
+        """Of the claim that this gateway made."""
         self.phase = Phase.WAITING
         self.task: asyncio.Task[None] | None = None
         self.asked = False

@@ -58,6 +58,7 @@ class Invocation:
         "_complete",
         "_environment",
         "_environments",
+        "_error",
         "_finished",
         "_pool",
         "_refusal",
@@ -83,6 +84,7 @@ class Invocation:
         self._finished = finished
         """Called once when the invocation is over, unless it never started."""
         self._answer: Answer | None = None
+        self._error = ""
         self._complete = False
         """The whole body is in."""
         self._refusal: Refusal | None = None
@@ -91,6 +93,10 @@ class Invocation:
         """By the loop's clock; see `cut_off`."""
         self.not_started = False
         """The agent refused it: it may be tried elsewhere."""
+
+    def when_finished(self, finished: Callable[[str], None]) -> None:
+        """Call this instead, with what went wrong: empty for nothing, else the metrics' word for it."""
+        self._finished = lambda: finished(self._error)
 
     # --- Streamer -----------------------------------------------------------------------------------------------
 
@@ -143,6 +149,7 @@ class Invocation:
 
     def lost(self, error: AgentUnavailable) -> None:
         """There will be no more: the environment is looked at again before anybody else gets it."""
+        self._error = metrics.OUTCOME_SERVICE_ERROR
         self._environments.running.discard(self)
         self._environments.again(self._environment)
         if self._answer is not None and self._answer.stream is not None and not self._complete:
@@ -212,6 +219,7 @@ class Invocation:
             self._pool.count(seconds)
 
     def _count(self, outcome: str) -> None:
+        self._error = "" if outcome == metrics.OUTCOME_SUCCESS else outcome
         count_outcome(self._pool, outcome)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .environments import Environment, Environments
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
 from .pools import ColdStartTimeout, Pool
+from .spanning import Course, Spans
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +66,15 @@ Settled = Callable[[Answer | LambdaError], None]
 class _Running:
     """One admitted request, from its arrival to its settlement."""
 
-    __slots__ = ("_account", "handed_over", "request", "route", "settle", "task")
+    __slots__ = ("_account", "arrived", "handed_over", "request", "route", "settle", "task")
 
     def __init__(self, account: Account, route: Route, request: Request, settle: Settled) -> None:
         self._account = account
         self.route = route
         self.request = request
         self.settle: Settled | None = settle
+        self.arrived = 0.0
+        """By the loop's clock, where somebody wants spans."""
         self.task: asyncio.Task[Answer] | None = None
         self.handed_over: Invocation | None = None
         """The invocation that gives the request's place in its account back: it may outlive the client."""
@@ -141,6 +145,8 @@ class Invoking:
         accounts: Accounts,
         bounds: Bounds = Bounds(),
     ) -> None:
+        self.spans: Spans | None = None
+        """Set where somebody wants spans."""
         self._table = table
         self._pools = environments.pools
         self._environments = environments
@@ -165,6 +171,8 @@ class Invoking:
                 pool.metrics.throttles[metrics.THROTTLE_CONCURRENCY].inc()
             raise TooManyRequests
         running = _Running(account, route, request, settle)
+        if self.spans is not None:
+            running.arrived = self._pools.clock()
         environment = pool.admission.lend()
         if environment is None:
             self._take_time(running, self._until_started(running))
@@ -183,8 +191,7 @@ class Invoking:
                 self._take_time(running, self._after(running, environment, pool, outcome))
             return True
 
-        tail = running.request.tail
-        invocation = Invocation(self._environments, environment, running.leave, tail=tail, settle=settle)
+        invocation = self._invocation(running, environment, settle)
         try:
             self._send(invocation, environment, running.route, running.request)
         except AgentNotConnected:  # its connection went a moment ago; nothing was sent
@@ -192,6 +199,23 @@ class Invoking:
             self._take_time(running, self._until_started(running))
         else:
             running.handed_over = invocation
+
+    def _invocation(self, running: _Running, environment: Environment, settle: Settle) -> Invocation:
+        tail, spans = running.request.tail, self.spans
+        invocation = Invocation(self._environments, environment, running.leave, tail=tail, settle=settle)
+        if spans is not None:
+            # On the warm path it is lent in the moment in which it arrives: there was no queue.
+            lent = running.arrived if running.task is None else self._pools.clock()
+            course = Course(running.route, environment, running.arrived, lent)
+            invocation.when_finished(functools.partial(self._record, spans, course, running))
+        return invocation
+
+    def _record(self, spans: Spans, course: Course, running: _Running, error: str) -> None:
+        running.leave()
+        request = running.request
+        span = course.span(request.request_id, request.trace, error, self._pools.clock())
+        if span is not None:
+            spans.record(span)
 
     def _take_time(self, running: _Running, work: Coroutine[None, None, Answer]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -226,8 +250,7 @@ class Invoking:
                 pool = self._pools.get(environment.key)  # another one, when the function changed meanwhile
                 route = pool.route or route
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            settle = _into(future)
-            invocation = Invocation(self._environments, environment, running.leave, tail=request.tail, settle=settle)
+            invocation = self._invocation(running, environment, _into(future))
             try:
                 self._send(invocation, environment, route, request)
             except AgentNotConnected:
