@@ -1,9 +1,10 @@
 """The Runtime API as a runtime sees it. The test is the runtime: the function's own bootstrap only sleeps."""
 
+import asyncio
 import json
 
 import pytest
-from tests.agent.driving import Answer, Caller
+from tests.agent.driving import Answer, Caller, claim_of, zipped
 
 from lambent.agent.protocol.states import State
 from lambent.agent.protocol.writing import LAST_CHUNK, encode_chunk
