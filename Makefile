@@ -51,9 +51,9 @@ generate: .venv/.synced ## write what is generated: CRDs, the chart's copies, th
 
 lock: $(UV) ## resolve the dependencies anew, with hashes and without registry hosts
 	$(UV) pip compile -q -U --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    pyproject.toml --override requirements/overrides.txt -o requirements/control-plane.txt
+	    --extra otel pyproject.toml --override requirements/overrides.txt -o requirements/control-plane.txt
 	$(UV) pip compile -q -U --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev \
-	    pyproject.toml -c requirements/control-plane.txt --override requirements/overrides.txt -o requirements/dev.txt
+	    --extra otel pyproject.toml -c requirements/control-plane.txt --override requirements/overrides.txt -o requirements/dev.txt
 
 .venv/.synced: requirements/dev.txt | $(UV)
 	@echo "setting up .venv" >&2

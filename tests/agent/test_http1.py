@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.agent.protocol.heads import MessageEnd, ProtocolError, RequestHead, ResponseHead
-from lambent.agent.protocol.http1 import BODY_END, RequestDecoder, ResponseDecoder
+from lambent.agent.protocol.http1 import BODY_END, BODY_FAILED, RequestDecoder, ResponseDecoder
 from lambent.agent.protocol.refusals import TooLarge
 from lambent.agent.protocol.writing import (
     LAST_CHUNK,
+    LAST_CHUNK_FAILED,
     encode_chunk,
     encode_chunked_head,
     encode_field_value,
@@ -71,6 +72,45 @@ def test_the_end_of_a_body_is_seen_before_its_trailers():
     events = decoder.feed(encode_chunked_head(200, ()) + encode_chunk(b"done") + LAST_CHUNK)
     assert events[1:] == [b"done", BODY_END]
     assert decoder.feed(encode_trailers(((b"A", b"1"),))) == [MessageEnd({b"a": b"1"})]
+
+
+def test_a_body_that_broke_off_is_told_from_one_that_is_complete():
+    """Before the trailers that say why."""
+    decoder = ResponseDecoder()
+    events = decoder.feed(encode_chunked_head(200, ()) + encode_chunk(b"half") + LAST_CHUNK_FAILED)
+    assert events[1:] == [b"half", BODY_FAILED]
+
+
+class Pieces:
+    """A sink that remembers."""
+
+    def __init__(self):
+        self.pieces, self.trailers = [], None
+
+    def take(self, piece):
+        assert self.trailers is None
+        self.pieces.append(piece)
+
+    def complete(self, trailers):
+        self.trailers = trailers
+
+
+@given(st.lists(BODIES, max_size=4), FIELDS, st.booleans(), CUTS)
+def test_a_body_goes_to_its_sink_as_it_comes(chunks, trailers, sized, cuts):
+    """Chunked or with a length, however it is cut; the requests around it are whole."""
+    content = b"".join(chunks)
+    around = encode_request(b"POST", b"/whole", (), b"event")
+    if sized:
+        message, trailers = encode_request(b"POST", b"/stream", (), content), {}
+    else:
+        head = b"POST /stream HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        message = head + b"".join(map(encode_chunk, chunks)) + LAST_CHUNK + encode_trailers(trailers.items())
+    sink = Pieces()
+    decoder = RequestDecoder(lambda head: sink if head.target == b"/stream" else 100)
+    requests = [each for piece in pieces(around + message + around, cuts) for each in decoder.feed(piece)]
+    assert decoder.failure is None
+    assert [request.body for request in requests] == [b"event", b"event"]
+    assert (b"".join(sink.pieces), sink.trailers) == (content, lowered(trailers))
 
 
 @given(st.binary(max_size=200), CUTS)

@@ -6,26 +6,12 @@ import json
 import pytest
 from tests.agent.driving import Answer, Caller, claim_of, zipped
 
-from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
 from lambent.agent.protocol.writing import LAST_CHUNK, encode_chunk
 
 PREFIX = b"/2018-06-01/runtime/invocation/"
 NEXT = PREFIX + b"next"
 NOT_ALLOWED = "Error: State transition is not allowed"
-
-
-@pytest.fixture
-async def parties(start):
-    """(agent, the gateway's connection, the runtime's connection); claimed, the runtime has not called yet."""
-    agent = start(managed=False)
-    caller = await agent.connect()
-    runtime = Caller(*await asyncio.open_connection("127.0.0.1", agent.runtime_port))
-    claim = claim_of(zipped({"bootstrap": "#!/bin/sh\nexec sleep 1000\n"}, ("bootstrap",)), runtime="provided.al2023")
-    caller.send(b"POST", names.CLAIM_PATH, claim.to_json())
-    while "INIT_START" not in agent.log():
-        await asyncio.sleep(0.005)
-    return agent, caller, runtime
 
 
 async def initialised(parties) -> tuple[Caller, Caller]:
@@ -197,8 +183,8 @@ MIDWAY = (
 )
 
 
-async def test_a_chunked_stream_with_trailers_is_accepted(parties):
-    """Streaming mode is buffered for now; Go's client always declares the error trailers."""
+async def test_a_stream_that_nobody_asked_for_is_collected(parties):
+    """With its trailers; Go's client always declares those of an error."""
     caller, runtime = await initialised(parties)
     for number, (trailers, body, is_error) in enumerate(
         (

@@ -70,7 +70,7 @@ def stubs(tokens: Sequence[str], *, core: int, folder: Path) -> Iterator[tuple[l
 
 @contextlib.contextmanager
 def raw_proxy(
-    *, proxy_core: int, stub_core: int, folder: Path, event: bytes = EVENT
+    *, proxy_core: int, stub_core: int, folder: Path, event: bytes = EVENT, program: str = "raw_proxy"
 ) -> Iterator[tuple[Target, list[tuple[str, Process]]]]:
     """The raw proxy before one door of the stub, claimed: the proxy says the same constant headers every time."""
     with stubs([TOKEN], core=stub_core, folder=folder) as ((backend,), stub):
@@ -83,7 +83,7 @@ def raw_proxy(
         }
         url = f"http://127.0.0.1:{backend}{names.INVOKE_PATH.decode()}"
         settings = {"port": port, "backend": url, "headers": headers}
-        with _frozen("raw_proxy", settings, core=proxy_core, folder=folder) as (proxy, log):
+        with _frozen(program, settings, core=proxy_core, folder=folder) as (proxy, log):
             await_port(proxy, "127.0.0.1", port, log)
             head = request("/", [("Host", f"127.0.0.1:{port}")], "X-Number: ", event)
             target = Target("127.0.0.1", port, *head, expected=event)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import machines
-from .loads import Loaded, Stretch, Target, load
+from .loads import SMALL, Loaded, Stretch, Target, load
 from .machines import Cores
 from .processes import family_cpu_seconds
 
@@ -34,6 +34,8 @@ class Side:
 
     start: Start
     connections: int = 1
+    load: str = SMALL
+    """Which load program: see `loads`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def run_block(name: Name, side: Side, stretch: Stretch, cores: Cores) -> Block:
     """Fresh processes, a fresh load program, one stretch."""
     with tempfile.TemporaryDirectory(prefix="lambent-bench-") as folder, side.start(Path(folder)) as (target, watched):
         before, busy = _cpu(watched), machines.cpu_times()
-        loaded = load(target, stretch, connections=side.connections, core=cores.load)
+        loaded = load(target, stretch, connections=side.connections, core=cores.load, program=side.load)
         after, now = _cpu(watched), machines.cpu_times()
         used = {what: after[what] - before.get(what, 0.0) for what in after}
         own = sum(used.values()) + loaded.loader_cpu_us * loaded.sent / 1e6

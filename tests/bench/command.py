@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, places, shapes
+from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, places, shapes
 from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "P4": p4.measure,
     "P5": p5.measure,
     "P7": p7.measure,
+    "P7S": p7s.measure,
     "A1": a1.measure,
     "A2": a2.measure,
     "A3": a3.measure,

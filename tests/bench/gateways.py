@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -53,16 +54,24 @@ def before_stubs(
     folder: Path,
     token: str | None = None,
     event: bytes = EVENT,
+    streaming: bool = False,
 ) -> Iterator[tuple[Target, Processes]]:
     """A gateway before environments that answer at once."""
     pods = _pods(environments)
     with backends.stubs([_token(pod) for pod in pods], core=stub_core, folder=folder) as (ports, stub):
         for pod, port in zip(pods, ports, strict=True):
             pod["port"] = port
-        with _gateway(
-            "echo", pods, [("stub", stub)], core=gateway_core, folder=folder, token=token, event=event
-        ) as started:
-            yield started
+        with _gateway("echo", pods, [("stub", stub)], core=gateway_core, folder=folder, token=token, event=event) as (
+            target,
+            processes,
+        ):
+            yield _streaming(target) if streaming else target, processes
+
+
+def _streaming(target: Target) -> Target:
+    """InvokeWithResponseStream instead of Invoke."""
+    before = target.before.replace(b"/2015-03-31/", b"/2021-11-15/", 1)
+    return dataclasses.replace(target, before=before.replace(b"/invocations ", b"/response-streaming-invocations ", 1))
 
 
 def _pods(number: int) -> list[dict[str, Any]]:

@@ -71,7 +71,13 @@ def summary(samples: Sequence[float]) -> dict[str, float]:
     return {**figures, "mean": round(sum(ordered) / len(ordered), 2) if ordered else float("nan")}
 
 
-def load(target: Target, stretch: Stretch, *, connections: int, core: int) -> Loaded:
+SMALL, STREAMING = "loader.py", "stream_loader.py"
+"""Load programs: for answers that are kept and compared, and for those that are too large for that."""
+STREAMED_BYTES = 64 * 1024 * 1024
+"""Of each streamed answer."""
+
+
+def load(target: Target, stretch: Stretch, *, connections: int, core: int, program: str = SMALL) -> Loaded:
     """Run the load program once, as a fresh process. Raises CalledProcessError with its complaint."""
     wanted = {
         "host": target.host,
@@ -85,9 +91,10 @@ def load(target: Target, stretch: Stretch, *, connections: int, core: int) -> Lo
         "most_s": stretch.most_s,
         "requests": stretch.requests,
         "rate": stretch.rate,
+        "least_bytes": STREAMED_BYTES,
     }
     done = subprocess.run(
-        [sys.executable, "-IS", str(BENCH / "loader.py")],
+        [sys.executable, "-IS", str(BENCH / program)],
         input=json.dumps(wanted).encode(),
         capture_output=True,
         preexec_fn=on_core(core),

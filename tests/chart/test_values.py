@@ -32,6 +32,7 @@ REFUSED = {
     "an audience with a comma": ({"auth": {"audiences": ["a,b"]}}, "audiences"),
     "a network that is none": ({"codeSources": {"allowedNetworks": ["10.0.0.1"]}}, "allowedNetworks"),
     "an endpoint that is no URL": ({"codeSources": {"s3": {"endpoint": "minio:9000"}}}, "endpoint"),
+    "a collector that is no URL": ({"tracing": {"otlpEndpoint": "collector:4318"}}, "otlpEndpoint"),
     "an unknown backend": ({"codestore": {"backend": "nfs"}}, "backend"),
     "a bucket without a name": ({"codestore": {"backend": "s3"}}, "codestore.s3.bucket is needed"),
     "two writers in one directory": ({"codestore": {"replicas": 2}}, "a directory has one writer"),
@@ -150,6 +151,26 @@ def test_a_service_monitor_needs_both_the_kind_and_the_wish(helm):
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     service = helm.template(wish, *known).one("Service", "lambent-metrics")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+def test_a_collector_is_named_to_the_gateway_alone(helm, rendered):
+    """By OpenTelemetry's own variable, which is not there when there is none."""
+    values = {"tracing": {"otlpEndpoint": "http://collector.tracing:4318"}}
+
+    def told(objects):
+        deployments = {each["metadata"]["name"]: each for each in objects.all("Deployment")}
+        variables = {
+            name: {
+                entry["name"]: entry.get("value") for entry in each["spec"]["template"]["spec"]["containers"][0]["env"]
+            }
+            for name, each in deployments.items()
+        }
+        return {name: each.get("OTEL_EXPORTER_OTLP_ENDPOINT") for name, each in variables.items()}
+
+    assert set(told(rendered).values()) == {None}
+    named = told(helm.template(values))
+    assert {name for name, value in named.items() if value} == {"lambent-gateway"}
+    assert named["lambent-gateway"] == "http://collector.tracing:4318"
 
 
 def test_network_policies_open_the_internal_door_to_the_controller_only(helm, rendered):

@@ -119,10 +119,12 @@ async def make_house():
     """Builds gateways: `await make_house(cold_start=…)`."""
     houses: list[House] = []
 
-    async def make(cluster: Cluster | None = None, port: int = 0, settings=None, clock=None, **bounds) -> House:
+    async def make(
+        cluster: Cluster | None = None, port: int = 0, settings=None, clock=None, spans=None, **bounds
+    ) -> House:
         cluster = cluster or Cluster()
         callers = Callers(cluster.internal, cluster.public, cluster.authorize)
-        outside = Outside(cluster, cluster, callers, cluster.make_door, clock or time.time)
+        outside = Outside(cluster, cluster, callers, cluster.make_door, clock or time.time, spans)
         chosen = Settings(**{**SETTINGS, "public_port": port, **(settings or {})})
         limits = Bounds(**{"cold_start": 20.0, "ending": 0.2, **bounds})
         gateway = Gateway(chosen, outside, limits, PACE)

@@ -2,7 +2,7 @@
 
 The event says what the function does, as `{"do": …}`:
 echo (default) · error · sleep (seconds) · gate · die (close the connection) · die-late (after the answer) · hang · garbage ·
-partial · oversized · twice · slow-next (idle only after `seconds`). "Function" state is plain attributes.
+partial · fail-midway · oversized · twice · slow-next (idle only after `seconds`). "Function" state is plain attributes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lambent.agent.protocol.refusals import (
 from lambent.agent.protocol.states import EnvironmentState, State
 from lambent.agent.protocol.writing import (
     LAST_CHUNK,
+    LAST_CHUNK_FAILED,
     encode_chunk,
     encode_chunked_head,
     encode_response,
@@ -232,6 +233,16 @@ class _Connection(asyncio.Protocol):
             self.send(encode_chunked_head(200, ()) + b"40\r\nonly this")
             await asyncio.sleep(0.01)
             self.transport.abort()
+            return
+        if do == "fail-midway":
+            self.send(encode_chunked_head(200, ()) + encode_chunk(b"half") + LAST_CHUNK_FAILED)
+            self.agent.state = State.IDLE
+            failure = (
+                (names.FUNCTION_ERROR, names.UNHANDLED),
+                (names.ERROR_TYPE, b"Runtime.X"),
+                (names.ERROR_BODY, b"e30="),
+            )
+            self.send(encode_trailers((*failure, *self.trailers(request))))
             return
         if do == "oversized":
             self.send(encode_chunked_head(200, ()))

@@ -43,10 +43,12 @@ def test_settings_are_what_the_environment_says(keys):
         "LAMBENT_INTERNAL_PORT": "0",
         "LAMBENT_COLD_START_TIMEOUT_SECONDS": "7.5",
         "LAMBENT_ACCOUNT_CONCURRENCY": "10",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
     }
     settings = Settings.from_environment(environment)
     assert (settings.namespaces, settings.public_port, settings.internal_port) == (("a", "b"), 8080, 0)
     assert (settings.cold_start_timeout_seconds, settings.account_concurrency) == (7.5, 10)
+    assert settings.otlp_endpoint == "http://collector:4318"
 
 
 def test_nonsense_is_refused_at_the_start(keys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import os
 import signal
 
@@ -26,7 +27,10 @@ def handler(event, context):
     time.sleep(event.get("sleep", 0))
     print("seen", context.aws_request_id)
     return {"n": event.get("n"), "count": count, "pid": os.getpid(), "arn": context.invoked_function_arn,
-            "stage": os.environ["STAGE"], "custom": (context.client_context.custom if context.client_context else None)}
+            "stage": os.environ["STAGE"], "trace": os.environ["_X_AMZN_TRACE_ID"],
+            "identity": context.identity and [context.identity.cognito_identity_id,
+                                              context.identity.cognito_identity_pool_id],
+            "left": context.get_remaining_time_in_millis(), "custom": (context.client_context.custom if context.client_context else None)}
 """
 
 
@@ -71,6 +75,37 @@ async def test_a_function_runs_cold_and_warm(start):
     log = base64.b64decode(second.headers["X-Amz-Log-Result"]).decode()
     assert f"seen {second.headers['x-amzn-RequestId']}" in log
     assert "REPORT RequestId" in log
+
+
+async def test_the_context_is_complete(start):
+    """Trace and Cognito identity as the caller gave them; the deadline is the function's timeout."""
+    house = await start()
+    given = {"cognitoIdentityId": "us-east-1:i", "cognitoIdentityPoolId": "us-east-1:p"}
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:3"
+    answer = await house.invoke(
+        {"n": 1},
+        X_Amz_Cognito_Identity=base64.b64encode(json.dumps(given).encode()).decode(),
+        X_Amzn_Trace_Id=trace,
+    )
+    assert (answer.json()["trace"], answer.json()["identity"]) == (trace, ["us-east-1:i", "us-east-1:p"])
+    assert answer.headers["X-Amzn-Trace-Id"] == trace
+    assert 0 < answer.json()["left"] <= 3000
+    assert (await house.invoke({"n": 2})).json()["identity"] == [None, None]
+
+
+async def test_a_function_decides_on_traces_that_its_caller_left_open(start):
+    """Active: the first of each second; PassThrough: none, and a caller's own decision stands in both."""
+    house = await start()
+    assert (await house.invoke({})).json()["trace"].endswith(";Sampled=0")
+    house.hello["spec"]["tracingConfig"] = {"mode": "Active"}
+    house.cluster.apply(house.hello)
+    uid = house.hello["metadata"]["uid"]
+    await house.eventually(lambda: house.gateway.table.route_of(uid).tracing_mode == "Active")
+    assert (await house.invoke({})).json()["trace"].endswith(";Sampled=1")
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+    assert (await house.invoke({}, traceparent=traceparent)).json()["trace"] == (
+        "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=0"
+    )
 
 
 async def test_a_handlers_exception_is_a_function_error(start):

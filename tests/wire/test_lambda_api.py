@@ -14,6 +14,7 @@ from lambent.model.arns import FunctionReference
 from lambent.wire import lambda_api
 
 PATH = "/2015-03-31/functions/{}/invocations"
+STREAM_PATH = "/2021-11-15/functions/{}/response-streaming-invocations"
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,21 @@ def test_targets_name_a_function_and_a_qualifier(target, reference, qualifier, q
     assert lambda_api.parse_target("POST", target.encode()) == lambda_api.Target(reference, qualifier, qualified)
 
 
+def test_a_streaming_target_is_the_same_under_another_path():
+    """Of another date, and not of the old one."""
+    assert lambda_api.parse_target("POST", STREAM_PATH.format("f:1").encode()) == lambda_api.Target(
+        FunctionReference("f", qualifier="1"), "1", qualified=True, streaming=True
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "kind"),
     [
         ("/", errors.UnknownOperation),
+        (STREAM_PATH.format(""), errors.UnknownOperation),
+        (STREAM_PATH.format("f").replace("2021-11-15", "2015-03-31"), errors.UnknownOperation),
+        (PATH.format("f").replace("2015-03-31", "2021-11-15"), errors.UnknownOperation),
+        (STREAM_PATH.format("f") + "?Qualifier=", errors.ValidationFailed),
         (PATH.format(""), errors.UnknownOperation),
         (PATH.format("a/b"), errors.UnknownOperation),
         (PATH.format("f") + "/", errors.UnknownOperation),
@@ -72,11 +84,56 @@ def test_options_default_to_a_synchronous_call_without_log():
     assert lambda_api.parse_options(asked) == lambda_api.Options("DryRun", tail=True, client_context=context)
 
 
+def test_an_event_cannot_be_streamed():
+    """The operation has two of Invoke's three types."""
+    with pytest.raises(errors.ValidationFailed, match=r"enum value set: \[RequestResponse, DryRun\]"):
+        lambda_api.parse_options({b"x-amz-invocation-type": b"Event"}, streaming=True)
+    lambda_api.parse_options({b"x-amz-invocation-type": b"Event"})
+
+
 @pytest.mark.parametrize("context", ["e", "!!!!", "bnVsbA==", "W10=", base64.b64encode(b"[" * 2600).decode()])
 def test_a_client_context_is_base64_of_an_object(context):
     """Else InvalidRequestContentException."""
     with pytest.raises(errors.InvalidRequestContent):
         lambda_api.parse_options({b"x-amz-client-context": context.encode()})
+
+
+def test_a_client_context_has_3583_bytes_at_most():
+    """Of base64, as it is sent: four at a time."""
+    largest, larger = (base64.b64encode(b'{"custom":"' + b"x" * size + b'"}') for size in (2672, 2673))
+    assert (len(largest), len(larger)) == (3580, 3584)
+    assert lambda_api.parse_options({b"x-amz-client-context": largest}).client_context == largest.decode()
+    with pytest.raises(errors.InvalidRequestContent, match="no longer than 3583 bytes"):
+        lambda_api.parse_options({b"x-amz-client-context": larger})
+
+
+def identity(**members) -> bytes:
+    return base64.b64encode(json.dumps(members).encode())
+
+
+def test_a_cognito_identity_is_passed_on_as_the_runtime_api_has_it():
+    """Its two members, on one line."""
+    given = identity(cognitoIdentityPoolId="eu-1:p\n", cognitoIdentityId="eu-1:i", more=1)
+    options = lambda_api.parse_options({b"x-amz-cognito-identity": given})
+    assert options.cognito_identity == r'{"cognitoIdentityId":"eu-1:i","cognitoIdentityPoolId":"eu-1:p\n"}'
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"e",
+        b"W10=",
+        identity(),
+        identity(cognitoIdentityId="i"),
+        identity(cognitoIdentityId="i", cognitoIdentityPoolId=""),
+        identity(cognitoIdentityId="i", cognitoIdentityPoolId=7),
+        identity(cognitoIdentityId="i", cognitoIdentityPoolId="p" * 1000),
+    ],
+)
+def test_a_cognito_identity_has_both_its_members(given):
+    """Else InvalidRequestContentException."""
+    with pytest.raises(errors.InvalidRequestContent, match="cognitoIdentityPoolId"):
+        lambda_api.parse_options({b"x-amz-cognito-identity": given})
 
 
 @pytest.mark.parametrize(
@@ -114,16 +171,6 @@ def test_error_shapes_agree_with_botocore():
         shape = model.shape_for(kind.code)
         assert kind.member in shape.members, kind
         assert shape.metadata["error"]["httpStatusCode"] == kind.status
-
-
-def test_trace_headers_are_kept_or_made():
-    """A root makes a trace; anything else gets a new, unsampled one."""
-    entropy = "0123456789abcdef" * 3
-    made = f"Root=1-0000abcd-{entropy[:24]};Parent={entropy[24:40]};Sampled=0"
-    for header in (None, b"", b"x", "Root=é".encode(), b"Root=1" + b"x" * 1024, b"Root=\x7f"):
-        assert lambda_api.trace_header(header, 0xABCD, entropy) == made
-    kept = "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:a:0"
-    assert lambda_api.trace_header(kept.encode(), 0, entropy) == kept
 
 
 @given(st.binary(min_size=16, max_size=16))

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 from .protocol.heads import ProtocolError, RequestHead
-from .protocol.http1 import MAX_HEAD_BYTES, Request, RequestDecoder
+from .protocol.http1 import MAX_HEAD_BYTES, Request, RequestDecoder, Sink
 from .protocol.refusals import BadRequest, Refusal
 from .protocol.writing import CONTINUE, encode_response
 
@@ -48,8 +48,8 @@ class Connection(asyncio.BufferedProtocol):
         """Nothing is being answered, nothing has begun to arrive."""
         return not self._busy and not self._decoder.partial
 
-    def admit(self, head: RequestHead) -> int:
-        """The limit of the body that follows `head`; raises Refusal to refuse before reading it."""
+    def admit(self, head: RequestHead) -> int | Sink:
+        """The limit of the body that follows `head`, or where it goes; raises Refusal to refuse before reading it."""
         raise NotImplementedError
 
     def handle(self, request: Request) -> None:

@@ -107,10 +107,15 @@ def reported_init_error(body: bytes, error_type: str) -> Fault:
     return Fault(error_type, "the runtime reported an error in init", report_type=error_type, body=body)
 
 
-def response_too_large() -> bytes:
-    """What the caller receives instead of an answer over 6 MB; the runtime stays usable."""
-    message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
+def response_too_large(limit: int = MAX_RESPONSE_BYTES) -> bytes:
+    """What the caller receives instead of an answer over its limit; the runtime stays usable."""
+    message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
     return _compact({"errorMessage": message, "errorType": "Function.ResponseSizeTooLarge"})
+
+
+def response_truncated() -> bytes:
+    """Why a streamed answer ends early: its connection did, and the runtime goes on as if nothing had been."""
+    return _compact({"errorMessage": "HTTP request detected as truncated", "errorType": "Runtime.TruncatedResponse"})
 
 
 def _exit_words(code: int) -> str:

@@ -16,6 +16,7 @@ from .invocations import Invocation
 from .journal import Journal
 from .memory import Meter
 from .protocol.claims import Claim
+from .response_streams import Source, Taker
 from .runtime_api import RuntimeApi
 from .runtime_posts import Post
 from .settings import Settings
@@ -220,6 +221,11 @@ class Generation:
             invocation.exchange.respond(post.body, is_error=post.is_error)
             invocation.responding_at = invocation.responded_at = asyncio.get_running_loop().time()
             invocation.produced_bytes, invocation.error_type = len(post.body), post.error_type
+
+    def runtime_streams(self, content_type: bytes, source: Source) -> Taker | None:
+        """The runtime begins to post a response piece by piece."""
+        invocation = self._invocation
+        return invocation.open_stream(content_type, source) if invocation is not None else None
 
     def runtime_failed_init(self, post: Post) -> None:
         """The runtime has posted /init/error."""

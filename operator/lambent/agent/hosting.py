@@ -239,10 +239,7 @@ class Host:
         generation.interrupt(fault)
         ending = self._begin_end(fault)
         await generation.runtime_dead.wait()
-        if not invocation.responded:
-            # A response that was posted in time stands (Lambda only marks the environment for reset).
-            invocation.responded = True
-            invocation.exchange.respond(fault.payload(invocation.request_id), is_error=True)
+        invocation.answer_fault(fault)
         if not invocation.runtime_done:
             self._journal.runtime_done(invocation, ended)
         await ending

@@ -14,14 +14,29 @@ from .protocol.http1 import Request
 from .protocol.refusals import BadRequest
 from .protocol.writing import encode_field_value
 from .reports import Report
+from .response_streams import Source
 from .runtime_api import Event, render_event
+from .runtime_posts import Post, broken_off
 
 
 class Exchange(Protocol):
-    """The caller's side. Both are called once, in this order; a caller who has gone hears nothing."""
+    """The caller's side: `respond`, or `begin`, `pass_on` … and `end`; then `finish`. Who has gone hears nothing."""
+
+    @property
+    def streaming(self) -> bool:
+        """The caller wants a streamed response as it comes."""
 
     def respond(self, body: bytes, *, is_error: bool) -> None:
         """The whole body is known; the environment is not idle yet."""
+
+    def begin(self, content_type: bytes, source: Source) -> None:
+        """A body will come in pieces; `source` is paused while the caller does not take them."""
+
+    def pass_on(self, piece: bytes) -> None:
+        """The next bytes of it."""
+
+    def end(self, *, failed: bool) -> None:
+        """It is complete, or the trailers will say what went wrong."""
 
     def finish(self, trailers: list[tuple[bytes, bytes]]) -> None:
         """The environment is idle (or failed)."""
@@ -31,8 +46,8 @@ class Exchange(Protocol):
 class Invocation:
     """`started` is monotonic seconds: Lambda's deadline and Duration count from there; so are the other moments.
 
-    `trace_id` is X-Amzn-Trace-Id as the runtime gets it, empty for none. `error_type` is what the runtime called a
-    handler's error, for telemetry.
+    `responding_at` and `responded_at` are the first and the last byte of the response. `trace_id` is X-Amzn-Trace-Id as
+    the runtime gets it, empty for none. `error_type` is what the runtime called a handler's error, for telemetry.
     """
 
     request_id: str
@@ -48,6 +63,8 @@ class Invocation:
     init_ms: float | None = None
     init_counts: bool = True
     responded: bool = False
+    streaming: bool = False
+    """A response is on its way; `responded` is true by then."""
     responding_at: float = 0.0
     responded_at: float = 0.0
     runtime_done: bool = False
@@ -78,6 +95,8 @@ class Invocation:
 
     def finish(self, report: Report) -> None:
         """Sends the trailers: their arrival means that the environment is idle (or failed, which they say)."""
+        if self.streaming:
+            self.end(broken_off())
         trailers = self.trailers
         if self.tail is not None:
             trailers.append((names.LOG_RESULT, base64.b64encode(self.tail.value())))
@@ -89,6 +108,48 @@ class Invocation:
             (names.MAX_MEMORY_MB, b"%d" % report.max_memory_mb),
         )
         self.exchange.finish(trailers)
+
+    # The response
+
+    def answer_fault(self, fault: Fault) -> None:
+        """The environment failed. A response that was posted in time stands (Lambda only marks it for reset)."""
+        payload = fault.payload(self.request_id)
+        if self.streaming:
+            self.end(Post(payload, True, fault.error_type))
+        elif not self.responded:
+            self.responded = True
+            self.exchange.respond(payload, is_error=True)
+
+    def open_stream(self, content_type: bytes, source: Source) -> "Invocation | None":
+        """The response begins to arrive: whoever takes it, or None when the caller wants it whole."""
+        if self.responded or not self.exchange.streaming:
+            return None
+        self.responded = self.streaming = True
+        self.responding_at = self.responded_at = time.monotonic()
+        self.exchange.begin(content_type, source)
+        return self
+
+    def take(self, piece: bytes) -> None:
+        """See Taker."""
+        self.produced_bytes += len(piece)
+        self.exchange.pass_on(piece)
+
+    def end(self, error: Post | None) -> None:
+        """See Taker. A failure's trailers leave with the others, when the environment is idle or ended."""
+        self.streaming = False
+        self.responded_at = time.monotonic()
+        if error is not None and self.fault is None:
+            self.error_type = error.error_type
+        if error is not None:
+            self.trailers += (
+                (names.FUNCTION_ERROR, names.UNHANDLED),
+                (names.ERROR_TYPE, error.error_type.encode()),
+                (names.ERROR_BODY, base64.b64encode(error.body[: names.MAX_ERROR_BODY_BYTES])),
+            )
+        self.exchange.end(failed=error is not None)
+
+    def break_off(self) -> None:
+        """See Taker. Nothing is said yet: has the runtime ended, that is the error, and else `finish` tells ours."""
 
 
 def read_invocation(request: Request, default_timeout_ms: int, default_arn: bytes, exchange: Exchange) -> Invocation:

@@ -12,10 +12,11 @@ from typing import Final, Protocol
 
 from .connections import Connection, Peers
 from .protocol.heads import ProtocolError, RequestHead
-from .protocol.http1 import Request
+from .protocol.http1 import Request, Sink
 from .protocol.names import MAX_RESPONSE_BYTES, MAX_STREAMED_BYTES
-from .protocol.writing import STATUS_LINES, encode_response
-from .runtime_posts import MODE_KEY, Post, read_error, read_init_error, read_response
+from .protocol.writing import CONTINUE, STATUS_LINES, encode_response
+from .response_streams import ResponseStream, Source, Taker
+from .runtime_posts import MODE_KEY, STREAMING, Post, read_error, read_init_error, read_response
 from .runtime_states import TABLE, Call, RuntimeState, refusal_message
 
 _PREFIX: Final = b"/2018-06-01/"
@@ -54,6 +55,9 @@ class Listener(Protocol):
     def runtime_answered(self, post: Post) -> None:
         """The current event has its response or error."""
 
+    def runtime_streams(self, content_type: bytes, source: Source) -> Taker | None:
+        """The current event's response begins to arrive; None when its caller wants it whole."""
+
     def runtime_failed_init(self, post: Post) -> None:
         """It cannot initialise."""
 
@@ -78,6 +82,7 @@ class RuntimeApi:
         self.connections: Peers = {}
         self.routes: list[Route] = []
         self._event: Event | None = None
+        self._stream: ResponseStream | None = None
         self._askers: list[RuntimeConnection] = []
 
     def connect(self) -> "RuntimeConnection":
@@ -99,6 +104,7 @@ class RuntimeApi:
     def withdraw(self) -> None:
         """The current event is over without the runtime: what it still posts is refused."""
         self._event = None
+        self._drop_stream()
 
     def is_silent(self) -> bool:
         """Whether every connection of the runtime has ended."""
@@ -108,6 +114,7 @@ class RuntimeApi:
         """Forgets this generation: state, event and connections."""
         self.state = RuntimeState.STARTED
         self._event = None
+        self._drop_stream()
         self._askers.clear()
         for connection in list(self.connections):
             connection.abort()
@@ -128,12 +135,42 @@ class RuntimeApi:
         if before is not RuntimeState.READY:
             self.listener.runtime_ready()
 
+    def _is_current(self, head: RequestHead, request_id: bytes) -> bool:
+        event = self._event
+        number = head.headers.get(_INVOCATION_ID)
+        return event is not None and event.request_id == request_id and (number is None or number == event.number)
+
+    def open_stream(self, poster: "RuntimeConnection", head: RequestHead) -> ResponseStream | None:
+        """A streamed POST /response begins; None for whatever is read whole first: also what will be refused."""
+        form = _POST.fullmatch(head.target)
+        if form is None or form[2] != b"response" or head.method != b"POST" or not self._is_current(head, form[1]):
+            return None
+        if (self.state, Call.RESPONSE) not in TABLE:
+            return None
+        taker = self.listener.runtime_streams(head.headers.get(b"content-type", b""), poster)
+        if taker is None:
+            return None
+        self.state = RuntimeState.RESPONDED
+        stream = self._stream = ResponseStream(taker, poster.stream_ended)
+        return stream
+
+    def close_stream(self, stream: ResponseStream) -> bool:
+        """It has ended, whichever way; False when its invocation has been over for longer."""
+        if stream is not self._stream:
+            return False
+        self._stream = None
+        self.state = RuntimeState.SENT
+        return True
+
+    def _drop_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.detach()
+            self._stream = None
+
     def post(self, poster: "RuntimeConnection", request: Request, request_id: bytes, call: Call) -> None:
         """POST /response or /error: first the id is checked, then the state."""
-        event = self._event
-        number = request.head.headers.get(_INVOCATION_ID)
-        if event is None or event.request_id != request_id or (number is not None and number != event.number):
-            poster.answer(_error(400, "InvalidRequestID", "Invalid request ID"))
+        if not self._is_current(request.head, request_id):
+            poster.answer(_INVALID_ID)
             return
         after = TABLE.get((self.state, call))
         if after is None:
@@ -180,13 +217,63 @@ class RuntimeConnection(Connection):
     def __init__(self, api: RuntimeApi) -> None:
         super().__init__(api.connections, _MAX_HEAD)
         self._api = api
+        self._stream: ResponseStream | None = None
 
-    def admit(self, head: RequestHead) -> int:
-        """Buffered responses have 6 MB, streamed ones more for now; Lambda allows them 200 MB."""
+    def admit(self, head: RequestHead) -> int | Sink:
+        """Buffered responses have 6 MB; one that is streamed to a caller who wants that is passed on as it comes."""
+        if not head.length:
+            return MAX_RESPONSE_BYTES
         if not head.target.startswith(_POSTS):
             route = self._api.route(head.target)
             return route.most if route is not None else 0  # nothing else has a body worth keeping
-        return MAX_STREAMED_BYTES if head.headers.get(MODE_KEY) == b"streaming" else MAX_RESPONSE_BYTES
+        # What waits before it must be answered first.
+        if head.headers.get(MODE_KEY) == STREAMING and not self._busy and not self._decoder.ahead:
+            stream = self._api.open_stream(self, head)
+            if stream is not None:
+                self._busy, self._stream, self.proven = True, stream, True
+                if head.expects_continue:
+                    self.send(CONTINUE)
+                return stream
+        return MAX_RESPONSE_BYTES
+
+    def stream_ended(self, stream: ResponseStream, error: Post | None) -> None:
+        """The runtime has sent all of its response."""
+        self._stream = None
+        if not self._api.close_stream(stream):
+            self.answer(_INVALID_ID)
+        else:
+            self.answer(_STREAMED_TOO_MUCH if error is not None and error.too_large else _ACCEPTED)
+
+    def pause(self) -> None:
+        """See Source."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """See Source."""
+        if self.transport is not None:
+            self.transport.resume_reading()
+
+    def eof_received(self) -> None:
+        """The runtime sends no more; what it owes is truncated."""
+        if self._decoder.partial and self._decoder.failure is None:
+            self._fail(ProtocolError("the message ends in the middle"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """So is what it owes to a connection that is gone."""
+        self._break_off()
+        super().connection_lost(exc)
+
+    def _fail(self, failure: Exception) -> None:
+        if self._stream is not None:
+            self._break_off()
+            self._busy = False  # the answer that is owed is the one to this
+        super()._fail(failure)
+
+    def _break_off(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None and self._api.close_stream(stream):
+            stream.break_off()
 
     def handle(self, request: Request) -> None:
         """The two calls of the warm path first."""
@@ -259,6 +346,10 @@ def _forbidden(state: RuntimeState, call: Call) -> bytes:
     return _error(403, "InvalidStateTransition", refusal_message(state, call))
 
 
-_TOO_LARGE: Final = _error(
-    413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
-)
+def _too_large(limit: int) -> bytes:
+    return _error(413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({limit} bytes).")
+
+
+_INVALID_ID: Final = _error(400, "InvalidRequestID", "Invalid request ID")
+_TOO_LARGE: Final = _too_large(MAX_RESPONSE_BYTES)
+_STREAMED_TOO_MUCH: Final = _too_large(MAX_STREAMED_BYTES)

@@ -7,10 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .faults import response_too_large
+from .faults import response_too_large, response_truncated
+from .protocol.heads import Headers
 from .protocol.http1 import Request
+from .protocol.names import MAX_STREAMED_BYTES
 
 MODE_KEY: Final = b"lambda-runtime-function-response-mode"
+STREAMING: Final = b"streaming"
+"""The only mode that a runtime may name."""
 _ERROR_TYPE_KEY: Final = b"lambda-runtime-function-error-type"
 _ERROR_BODY_KEY: Final = b"lambda-runtime-function-error-body"
 _XRAY_CAUSE_KEY: Final = b"lambda-runtime-function-xray-error-cause"
@@ -35,16 +39,28 @@ def read_response(request: Request) -> Post | None:
     """None for a response mode that does not exist."""
     headers = request.head.headers
     mode = headers.get(MODE_KEY)
-    if mode is not None and mode != b"streaming":
+    if mode is not None and mode != STREAMING:
         return None
     body = request.body
     if body is None:
         return Post(response_too_large(), True, "Function.ResponseSizeTooLarge", too_large=True)
-    # Go's client declares these trailers always and fills them only when a stream has failed midway.
-    midway = request.trailers.get(_ERROR_TYPE_KEY) if request.trailers else None
-    if midway:
-        return Post(_decoded(request.trailers.get(_ERROR_BODY_KEY, b"")), True, _validated(midway))
-    return Post(body)
+    return (read_trailers(request.trailers) if request.trailers else None) or Post(body)
+
+
+def read_trailers(trailers: Headers) -> Post | None:
+    """The error of a stream that failed midway. Go's client always declares these trailers, and rarely fills them."""
+    midway = trailers.get(_ERROR_TYPE_KEY)
+    return Post(_decoded(trailers.get(_ERROR_BODY_KEY, b"")), True, _validated(midway)) if midway else None
+
+
+def streamed_too_much() -> Post:
+    """The error of a stream that is over its limit."""
+    return Post(response_too_large(MAX_STREAMED_BYTES), True, "Function.ResponseSizeTooLarge", too_large=True)
+
+
+def broken_off() -> Post:
+    """The error of a stream whose connection ended although the runtime did not."""
+    return Post(response_truncated(), True, "Runtime.TruncatedResponse")
 
 
 def read_error(request: Request) -> Post:

@@ -25,7 +25,8 @@ class Call(Enum):
     INIT_ERROR = "InitError"
 
 
-# A response is sent on at once, so InvocationResponse and InvocationErrorResponse are passed through, never rested in.
+# A whole response is sent on at once, so InvocationErrorResponse is passed through, never rested in; InvocationResponse
+# lasts as long as a response that is streamed.
 TABLE: Final[dict[tuple[RuntimeState, Call], RuntimeState]] = {
     (RuntimeState.STARTED, Call.NEXT): RuntimeState.READY,
     (RuntimeState.STARTED, Call.INIT_ERROR): RuntimeState.INIT_ERROR,

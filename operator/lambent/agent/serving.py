@@ -18,11 +18,13 @@ from .protocol.refusals import MethodNotAllowed, NotFound, Refusal, TooLarge, Un
 from .protocol.states import State
 from .protocol.writing import (
     LAST_CHUNK,
+    LAST_CHUNK_FAILED,
     encode_chunk,
     encode_chunked_head,
     encode_response,
     encode_trailers,
 )
+from .response_streams import Source
 
 _TRAILER: Final = b", ".join(names.INVOKE_TRAILERS)
 _ANSWER: Final = encode_chunked_head(200, ((b"Content-Type", b"application/octet-stream"), (b"Trailer", _TRAILER)))
@@ -34,6 +36,9 @@ _ERROR_ANSWER: Final = encode_chunked_head(
         (names.FUNCTION_ERROR, names.UNHANDLED),
     ),
 )
+_STREAM_TRAILER: Final = b", ".join(names.STREAM_TRAILERS)
+_UNNAMED: Final = b"application/octet-stream"
+_MAX_CONTENT_TYPE: Final = 1024
 _LARGE: Final = 64 * 1024  # from here on writing in pieces is cheaper than copying into one
 _LIMITS: Final = {
     names.INVOKE_PATH: names.MAX_EVENT_BYTES,
@@ -89,6 +94,9 @@ class DoorConnection(Connection):
     def __init__(self, door: Door) -> None:
         super().__init__(door.connections)
         self._door = door
+        self.streaming = False
+        self._source: Source | None = None
+        self._full = False
 
     def admit(self, head: RequestHead) -> int:
         """Token, path, method and size, before the body."""
@@ -123,6 +131,7 @@ class DoorConnection(Connection):
         door = self._door
         door.hear(request.head.headers.get(names.OWNER_KEY))
         claim = door.host.claim
+        self.streaming = request.head.headers.get(names.RESPONSE_MODE_KEY) == names.STREAMING
         timeout_ms, arn = (claim.timeoutMs, claim.arn.encode()) if claim is not None else (1, b"")
         door.host.invoke(read_invocation(request, timeout_ms, arn, self))
 
@@ -135,6 +144,45 @@ class DoorConnection(Connection):
             self.send(b"%b%x\r\n" % (head, len(body)))
             self.send(body)
             self.send(b"\r\n" + LAST_CHUNK)
+
+    def begin(self, content_type: bytes, source: Source) -> None:
+        """The head goes out with what the runtime says of its body."""
+        known = content_type if 0 < len(content_type) <= _MAX_CONTENT_TYPE else _UNNAMED
+        self._source = source
+        if self._full:
+            source.pause()
+        self.send(encode_chunked_head(200, ((b"Content-Type", known), (b"Trailer", _STREAM_TRAILER))))
+
+    def pass_on(self, piece: bytes) -> None:
+        """Each piece is a chunk; what the caller does not take pauses the runtime."""
+        self.send(encode_chunk(piece))
+
+    def end(self, *, failed: bool) -> None:
+        """The last chunk; the runtime is read again in any case: it asks for its next event there."""
+        self._let_go()
+        self.send(LAST_CHUNK_FAILED if failed else LAST_CHUNK)
+
+    def pause_writing(self) -> None:
+        """The caller does not take what it gets."""
+        self._full = True
+        if self._source is not None:
+            self._source.pause()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._full = False
+        if self._source is not None:
+            self._source.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The invocation goes on without a caller, and at its own pace."""
+        self._let_go()
+        super().connection_lost(exc)
+
+    def _let_go(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            source.resume()
 
     def finish(self, trailers: list[tuple[bytes, bytes]]) -> None:
         """The trailers: idle from here on."""

@@ -37,6 +37,7 @@ from .public_door import PublicDoor
 from .retiring import Retiring
 from .serving import HttpServer
 from .settings import NONE, Settings
+from .spanning import Spans
 from .tending import Pace, Tending
 from .watching import Source, Watching
 
@@ -66,6 +67,8 @@ class Outside:
     make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]
     clock: Callable[[], float]
     """Seconds since the epoch."""
+    spans: Spans | None = None
+    """Where spans of sampled invocations go."""
 
 
 class Gateway:
@@ -132,6 +135,7 @@ class Gateway:
         await self._telemetry.start(settings.metrics_port, settings.host)
         self.ports["metrics"] = self._telemetry.port
         invoking = Invoking(self.table, self.environments, self._ownership, self._accounts, self._bounds)
+        invoking.spans = self._outside.spans
         door = PublicDoor(self.table, self._gate(), invoking)
         room = Room(settings.bodies_bytes)
         self._public = HttpServer(door, lambda: self._draining, door.admit, room)

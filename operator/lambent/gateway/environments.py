@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.core.routing import Route
@@ -42,6 +42,14 @@ class Phase(Enum):
     """Never to be used again here: retired, deleted or ended."""
 
 
+class Start(NamedTuple):
+    """When an environment was made ready, by the loop's clock: asked for, the beginning of its init, its end."""
+
+    claimed: float
+    init: float
+    ready: float
+
+
 class Environment:
     """One pod, its door and what is being done with it. Compared by identity: it is a key in `Admission`."""
 
@@ -57,6 +65,7 @@ class Environment:
         "pod",
         "seen",
         "sent",
+        "start",
         "task",
     )
 
@@ -69,6 +78,8 @@ class Environment:
         """When its pod was first seen running, by the loop's clock."""
         self.sent = 0.0
         """When it was sent its last invocation, by the loop's clock."""
+        self.start: Start | None = None
+        """Of the claim that this gateway made."""
         self.phase = Phase.WAITING
         self.task: asyncio.Task[None] | None = None
         self.asked = False

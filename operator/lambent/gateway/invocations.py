@@ -6,6 +6,8 @@ invocation, which runs to its end and gives its environment back (Lambda does so
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from lambent.adapters.telemetry import metrics
 from lambent.agent.protocol import names
 from lambent.agent.protocol.heads import Headers, ResponseHead
 from lambent.agent.protocol.refusals import Refusal
+from lambent.wire import eventstream
 
+from .answer_streams import AnswerStream
 from .environments import Environment, Environments
 from .pools import Pool
 
@@ -27,11 +31,15 @@ class Answer:
     body: bytes | bytearray
     function_error: bool = False
     log_result: str | None = None
+    stream: AnswerStream | None = None
+    """Where the body comes piece by piece; `body` is empty then, and the stream says how it ended."""
 
 
 class NotStarted(Exception):
     """The agent refused before it started anything: another environment may be tried."""
 
+
+_SLOW_CLIENT_SECONDS = 10.0
 
 Outcome = Answer | NotStarted | AgentUnavailable
 Settle = Callable[[Outcome], bool]
@@ -47,8 +55,10 @@ class Invocation:
 
     __slots__ = (
         "_answer",
+        "_complete",
         "_environment",
         "_environments",
+        "_error",
         "_finished",
         "_pool",
         "_refusal",
@@ -74,6 +84,9 @@ class Invocation:
         self._finished = finished
         """Called once when the invocation is over, unless it never started."""
         self._answer: Answer | None = None
+        self._error = ""
+        self._complete = False
+        """The whole body is in."""
         self._refusal: Refusal | None = None
         self.settle: Settle | None = settle
         self.deadline = math.inf
@@ -81,12 +94,38 @@ class Invocation:
         self.not_started = False
         """The agent refused it: it may be tried elsewhere."""
 
+    def when_finished(self, finished: Callable[[str], None]) -> None:
+        """Call this instead, with what went wrong: empty for nothing, else the metrics' word for it."""
+        self._finished = lambda: finished(self._error)
+
+    # --- Streamer -----------------------------------------------------------------------------------------------
+
+    def began(self, head: ResponseHead) -> bool:
+        """An answer that is no error goes to the client as it comes."""
+        if head.status != 200 or names.FUNCTION_ERROR_KEY in head.headers:
+            return False
+        kind = head.headers.get(b"content-type", b"").decode("latin-1")
+        stream = AnswerStream(self._environment.door, kind)
+        answer = self._answer = Answer(b"", stream=stream)
+        if not self._settle(answer):
+            stream.abandon()
+        return True
+
+    def took(self, piece: bytes) -> None:
+        """The next bytes."""
+        if self._answer is not None and self._answer.stream is not None:
+            self._answer.stream.put(piece)
+
     # --- Listener -----------------------------------------------------------------------------------------------
 
     def answered(self, head: ResponseHead, body: bytes | bytearray) -> None:
         """The body is complete: without a log to wait for, the caller is answered now."""
         if head.status != 200:
             self._refusal = Refusal.from_json(head.status, bytes(body))
+            return
+        self._complete = True
+        if self._answer is not None:
+            self._end_stream(eventstream.Completion())
             return
         answer = self._answer = Answer(body, names.FUNCTION_ERROR_KEY in head.headers)
         if not self._tail:
@@ -99,25 +138,49 @@ class Invocation:
         if answer is None:
             self._refused()
             return
-        if names.FUNCTION_ERROR_KEY in trailers:  # a stream that failed midway
-            answer.function_error = True
         if self._tail:
             answer.log_result = trailers.get(names.LOG_RESULT_KEY, b"").decode("ascii", "replace")
             self._settle(answer)
+        if answer.stream is not None:
+            self._finish_stream(answer.stream, trailers)
         self._measure(answer, trailers)
         self._environments.release(self._environment)
         self._finish()
 
     def lost(self, error: AgentUnavailable) -> None:
         """There will be no more: the environment is looked at again before anybody else gets it."""
+        self._error = metrics.OUTCOME_SERVICE_ERROR
         self._environments.running.discard(self)
         self._environments.again(self._environment)
-        if self._answer is not None:
+        if self._answer is not None and self._answer.stream is not None and not self._complete:
+            if not self._answer.stream.end(error):  # the client is gone: nobody else will count it
+                self._count(metrics.OUTCOME_SERVICE_ERROR)
+        elif self._answer is not None:
             self._count(metrics.OUTCOME_FUNCTION_ERROR if self._answer.function_error else metrics.OUTCOME_SUCCESS)
             self._settle(self._answer)  # when only the log's tail is lost
+            if self._answer.stream is not None:
+                self._answer.stream.end(eventstream.Completion(log_result=""))
         elif not self._settle(error):  # the client is gone: nobody else will count it
             self._count(metrics.OUTCOME_SERVICE_ERROR)
         self._finish()
+
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def _end_stream(self, completion: eventstream.Completion) -> None:
+        """A complete body ends its stream at once, unless the log's tail is to come."""
+        assert self._answer is not None
+        if self._answer.stream is not None and not self._tail:
+            self._answer.stream.end(completion)
+
+    def _finish_stream(self, stream: AnswerStream, trailers: Headers) -> None:
+        answer = self._answer
+        assert answer is not None
+        completion = eventstream.Completion(log_result=answer.log_result)
+        if names.FUNCTION_ERROR_KEY in trailers:
+            answer.function_error = True
+            kind = trailers.get(names.ERROR_TYPE_KEY, b"").decode("latin-1")
+            completion = eventstream.failure(_decoded(trailers), answer.log_result, kind)
+        stream.end(completion)
 
     # --- what follows -------------------------------------------------------------------------------------------
 
@@ -138,7 +201,11 @@ class Invocation:
         return settle is not None and settle(outcome)
 
     def cut_off(self) -> None:
-        """The agent kept no time limit: its connection is cut, `lost` follows."""
+        """The agent kept no time limit: its connection is cut, `lost` follows. A slow client gets more time."""
+        stream = self._answer.stream if self._answer is not None else None
+        if stream is not None and stream.full:  # the door bounds how slow a client may be
+            self.deadline += _SLOW_CLIENT_SECONDS
+            return
         self._environment.door.abort("the agent kept no time limit")
 
     def _measure(self, answer: Answer, trailers: Headers) -> None:
@@ -152,7 +219,15 @@ class Invocation:
             self._pool.count(seconds)
 
     def _count(self, outcome: str) -> None:
+        self._error = "" if outcome == metrics.OUTCOME_SUCCESS else outcome
         count_outcome(self._pool, outcome)
+
+
+def _decoded(trailers: Headers) -> bytes:
+    try:
+        return base64.b64decode(trailers.get(names.ERROR_BODY_KEY, b""), validate=True)
+    except (ValueError, binascii.Error):
+        return b""
 
 
 def count_outcome(pool: Pool, outcome: str) -> None:

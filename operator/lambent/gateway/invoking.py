@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from lambent.core.admission import Account
 from lambent.core.last_words import Lost
 from lambent.core.routing import Route, RoutingTable, mount_failure
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
+from lambent.wire.eventstream import Completion, failure
 
 from .accounts import Accounts
 from .environments import Environment, Environments, Phase
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
 from .pools import ColdStartTimeout, Pool
+from .spanning import Course, Spans
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ class Request:
     client_context: str | None
     tail: bool
     event: bytes | bytearray
+    streaming: bool = False
+    """The answer is wanted as it comes."""
+    cognito_identity: str | None = None
 
 
 Settled = Callable[[Answer | LambdaError], None]
@@ -63,13 +69,15 @@ Settled = Callable[[Answer | LambdaError], None]
 class _Running:
     """One admitted request, from its arrival to its settlement."""
 
-    __slots__ = ("_account", "handed_over", "request", "route", "settle", "task")
+    __slots__ = ("_account", "arrived", "handed_over", "request", "route", "settle", "task")
 
     def __init__(self, account: Account, route: Route, request: Request, settle: Settled) -> None:
         self._account = account
         self.route = route
         self.request = request
         self.settle: Settled | None = settle
+        self.arrived = 0.0
+        """By the loop's clock, where somebody wants spans."""
         self.task: asyncio.Task[Answer] | None = None
         self.handed_over: Invocation | None = None
         """The invocation that gives the request's place in its account back: it may outlive the client."""
@@ -83,6 +91,8 @@ class _Running:
         settle, self.settle = self.settle, None
         if settle is not None:
             settle(outcome)
+        elif isinstance(outcome, Answer) and outcome.stream is not None:
+            outcome.stream.abandon()
 
     def abandon(self) -> None:
         """The client is gone: a request that waits leaves the queue, one that runs goes on to its end."""
@@ -116,6 +126,17 @@ def _into(future: asyncio.Future[Outcome]) -> Settle:
     return settle
 
 
+async def _heard(future: asyncio.Future[Outcome]) -> Outcome:
+    try:
+        return await future
+    except asyncio.CancelledError:
+        # An answer that came in the moment in which its client went is nobody's.
+        outcome = future.result() if future.done() and not future.cancelled() else None
+        if isinstance(outcome, Answer) and outcome.stream is not None:
+            outcome.stream.abandon()
+        raise
+
+
 class Invoking:
     """Runs requests."""
 
@@ -127,6 +148,8 @@ class Invoking:
         accounts: Accounts,
         bounds: Bounds = Bounds(),
     ) -> None:
+        self.spans: Spans | None = None
+        """Set where somebody wants spans."""
         self._table = table
         self._pools = environments.pools
         self._environments = environments
@@ -151,6 +174,8 @@ class Invoking:
                 pool.metrics.throttles[metrics.THROTTLE_CONCURRENCY].inc()
             raise TooManyRequests
         running = _Running(account, route, request, settle)
+        if self.spans is not None:
+            running.arrived = self._pools.clock()
         environment = pool.admission.lend()
         if environment is None:
             self._take_time(running, self._until_started(running))
@@ -163,13 +188,13 @@ class Invoking:
             if running.settle is None:
                 return False
             if isinstance(outcome, Answer):
+                self._explainable(outcome, environment, pool, running.request)
                 running.settled(outcome)
             else:
                 self._take_time(running, self._after(running, environment, pool, outcome))
             return True
 
-        tail = running.request.tail
-        invocation = Invocation(self._environments, environment, running.leave, tail=tail, settle=settle)
+        invocation = self._invocation(running, environment, settle)
         try:
             self._send(invocation, environment, running.route, running.request)
         except AgentNotConnected:  # its connection went a moment ago; nothing was sent
@@ -177,6 +202,23 @@ class Invoking:
             self._take_time(running, self._until_started(running))
         else:
             running.handed_over = invocation
+
+    def _invocation(self, running: _Running, environment: Environment, settle: Settle) -> Invocation:
+        tail, spans = running.request.tail, self.spans
+        invocation = Invocation(self._environments, environment, running.leave, tail=tail, settle=settle)
+        if spans is not None:
+            # On the warm path it is lent in the moment in which it arrives: there was no queue.
+            lent = running.arrived if running.task is None else self._pools.clock()
+            course = Course(running.route, environment, running.arrived, lent)
+            invocation.when_finished(functools.partial(self._record, spans, course, running))
+        return invocation
+
+    def _record(self, spans: Spans, course: Course, running: _Running, error: str) -> None:
+        running.leave()
+        request = running.request
+        span = course.span(request.request_id, request.trace, error, self._pools.clock())
+        if span is not None:
+            spans.record(span)
 
     def _take_time(self, running: _Running, work: Coroutine[None, None, Answer]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -211,16 +253,16 @@ class Invoking:
                 pool = self._pools.get(environment.key)  # another one, when the function changed meanwhile
                 route = pool.route or route
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            settle = _into(future)
-            invocation = Invocation(self._environments, environment, running.leave, tail=request.tail, settle=settle)
+            invocation = self._invocation(running, environment, _into(future))
             try:
                 self._send(invocation, environment, route, request)
             except AgentNotConnected:
                 self._environments.again(environment)
             else:
                 running.handed_over = invocation
-                outcome = await future
+                outcome = await _heard(future)
                 if isinstance(outcome, Answer):
+                    self._explainable(outcome, environment, pool, request)
                     return outcome
                 if isinstance(outcome, AgentUnavailable):
                     return await self._explain(environment, pool, request, outcome)
@@ -281,8 +323,11 @@ class Invoking:
             client_context=request.client_context,
             tail=request.tail,
             event=request.event,
+            streaming=request.streaming,
+            cognito_identity=request.cognito_identity,
         )
-        environment.door.invoke(call, self._ownership.header, invocation)
+        send = environment.door.stream if request.streaming else environment.door.invoke
+        send(call, self._ownership.header, invocation)
         environment.sent = self._pools.clock()
         invocation.deadline = environment.sent + route.timeout_ms / 1000 + self._bounds.allowance
         self._environments.running.add(invocation)
@@ -296,6 +341,20 @@ class Invoking:
         log.error("environment %s refused an invocation: %s", environment.name, refusal)
         count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         raise ServiceFailed(f"The execution environment refused the invocation ({refusal.error_type}).")
+
+    def _explainable(self, answer: Answer, environment: Environment, pool: Pool, request: Request) -> None:
+        """Should the environment be lost in the middle of a streamed answer, its client hears why."""
+        if answer.stream is None:
+            return
+
+        async def explain(error: AgentUnavailable) -> Completion:
+            try:
+                explained = await self._explain(environment, pool, request, error)
+            except ServiceFailed as failed:
+                return Completion(failed.code, failed.message)
+            return failure(explained.body, explained.log_result)
+
+        answer.stream.explain = explain
 
     async def _explain(self, environment: Environment, pool: Pool, request: Request, error: AgentUnavailable) -> Answer:
         """The answer for an invocation that was sent and never answered. It is not sent again."""

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -28,6 +29,9 @@ from lambent.wire.agent_tokens import agent_token
 
 from .assembling import Callers, Gateway, Outside
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from lambent.adapters.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ def door_maker(agent_key: bytes, port: int = DOOR_PORT) -> Callable[[Environment
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run a gateway against the cluster until `stop` is set and everything in flight has ended."""
+    tracing = _tracing() if settings.otlp_endpoint else None
     async with await KubeClient.connect() as client, aiohttp.ClientSession() as session:
         outside = Outside(
             source=KubeSource(client, settings.namespaces),
@@ -72,6 +77,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             callers=_callers(client, settings.auth_audiences),
             make_door=door_maker(settings.agent_key),
             clock=time.time,
+            spans=tracing,
         )
         gateway = Gateway(settings, outside)
         await gateway.start()
@@ -83,6 +89,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await gateway.drain()
         finally:
             await gateway.stop()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
+
+
+def _tracing() -> Tracing:
+    """Imported here: most gateways have no collector, and need not have the extra."""
+    try:
+        from lambent.adapters.telemetry.tracing import Tracing
+    except ImportError as error:
+        raise ValueError(f"OTEL_EXPORTER_OTLP_ENDPOINT is set without the extra `otel`: {error}") from error
+    return Tracing("lambent-gateway")
 
 
 def _callers(client: KubeClient, audiences: tuple[str, ...]) -> Callers:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
+import random
 import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-from lambent.core.routing import RoutingTable
+from lambent.core import sampling
+from lambent.core.routing import Route, RoutingTable
 from lambent.model.errors import InvalidParameterValue, LambdaError, ServiceFailed
-from lambent.wire import events, lambda_api
+from lambent.wire import events, eventstream, lambda_api, tracing
 
+from .answer_streams import AnswerStream
 from .authorizing import Gate
 from .invocations import Answer
 from .invoking import Invoking, Request
@@ -54,6 +59,7 @@ class PublicDoor:
         self._gate = gate
         self._invoking = invoking
         self._checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
+        self._reservoir = sampling.Reservoir()
 
     def __call__(self, request: Asked, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
@@ -111,25 +117,35 @@ class PublicDoor:
                     await asyncio.sleep(0)
                     pause = clock() + _CHECKED_SECONDS
 
+    def _trace(self, headers: Mapping[bytes, bytes], route: Route, dice: str) -> str:
+        second = int(time.time())
+        sample: Callable[[], bool] = _never
+        if route.tracing_mode == sampling.ACTIVE:
+            sample = functools.partial(self._reservoir.sample, route.key.function_uid, second, random.random())
+        return tracing.trace_header(headers, second, dice, sample)
+
     def _begin(self, exchange: _Exchange, namespace: str, *, checked: bool = False) -> Abandon | None:
         """Run what the caller may run."""
         request, target, respond = exchange.request, exchange.target, exchange.respond
         request_id, dice = exchange.request_id, exchange.dice
-        options = lambda_api.parse_options(request.headers)
+        options = lambda_api.parse_options(request.headers, streaming=target.streaming)
         if request.body is None:
             raise events.too_large()
         event = request.body if checked else events.check_event(request.body)
         if options.invocation_type == lambda_api.EVENT:
             raise InvalidParameterValue("Invocation type Event is not supported yet: use RequestResponse.")
         route = self._table.resolve(target.reference, target.qualifier, namespace)
-        given = request.headers.get(lambda_api.TRACE_ID_KEY)
-        trace = lambda_api.trace_header(given, int(time.time()), dice[32:])
+        trace = self._trace(request.headers, route, dice[32:])
         if options.invocation_type == lambda_api.DRY_RUN:
             respond(204, lambda_api.dry_run_fields(request_id, trace), b"")
             return None
 
         def settle(outcome: Answer | LambdaError) -> None:
             if isinstance(outcome, Answer):
+                if target.streaming:
+                    kind = outcome.stream.content_type if outcome.stream is not None else None
+                    respond(200, lambda_api.stream_fields(request_id, trace, route.version, kind), _events(outcome))
+                    return
                 fields = lambda_api.answer_fields(request_id, trace, route.version)
                 if outcome.function_error:
                     fields.append(lambda_api.FUNCTION_ERROR_FIELD)
@@ -146,8 +162,39 @@ class PublicDoor:
             client_context=options.client_context,
             tail=options.tail,
             event=event,
+            streaming=target.streaming,
+            cognito_identity=options.cognito_identity,
         )
         return self._invoking.begin(route, asked, settle)
+
+
+def _never() -> bool:
+    return False
+
+
+class _EventStream:
+    """A streamed answer in InvokeWithResponseStream's framing (`serving.Pieces`)."""
+
+    def __init__(self, stream: AnswerStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream.pieces():
+            yield eventstream.payload_chunk(piece)
+        yield eventstream.invoke_complete(await self._stream.completion())
+
+    def abandon(self) -> None:
+        self._stream.abandon()
+
+
+def _events(answer: Answer) -> bytes | _EventStream:
+    """The events of an answer. One that is an error from the beginning has no payload: InvokeComplete tells it."""
+    if answer.stream is not None:
+        return _EventStream(answer.stream)
+    if answer.function_error:
+        return eventstream.invoke_complete(eventstream.failure(answer.body, answer.log_result))
+    completion = eventstream.Completion(log_result=answer.log_result)
+    return eventstream.payload_chunk(answer.body) + eventstream.invoke_complete(completion)
 
 
 def _refuse(error: LambdaError, request_id: str, respond: Respond) -> None:

@@ -6,11 +6,11 @@ The low-level server without routing: the Lambda API is routed on the raw path, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import RawHeaders
 from multidict import CIMultiDict
 
@@ -21,11 +21,24 @@ from lambent.wire import lambda_api
 from .bodies import READ_BYTES_MAX, Body, Room
 
 Content = bytes | bytearray
-Respond = Callable[[int, Fields, Content], None]
+
+
+class Pieces(Protocol):
+    """A body that is still being made."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Its bytes as they come."""
+
+    def abandon(self) -> None:
+        """Nobody wants (more of) it; harmless at its end."""
+
+
+Respond = Callable[[int, Fields, Content | Pieces], None]
 """Status, headers, body; called once, perhaps before `Begin` returns."""
 Abandon = Callable[[], None]
 """The client went away."""
 Reply = tuple[int, Fields, Content]
+Answered = tuple[int, Fields, Content | Pieces]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,8 @@ Admit = Callable[[Asked], Awaitable[Reply | None]]
 TOGETHER_BYTES_MAX: Final = 32 * 1024
 """Up to this size an answer goes out with its head: one packet is worth a copy."""
 _SLICE_BYTES: Final = 256 * 1024
+_UNREAD_SECONDS: Final = 30.0
+"""A streamed answer of which the client takes nothing for so long is given up."""
 _SERVER: Final = (b"Server", b"lambent")
 """Not which versions of what."""
 
@@ -109,25 +124,31 @@ class HttpServer:
             self._under_way -= 1
 
     async def _answer(self, request: web.BaseRequest, body: Content | None) -> web.StreamResponse:
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 
-        def respond(status: int, fields: Fields, body: Content) -> None:
+        def respond(status: int, fields: Fields, body: Content | Pieces) -> None:
             if not answer.done():
                 answer.set_result((status, fields, body))
+            elif not isinstance(body, Content):
+                body.abandon()
 
         asked = _asked(request, body)
         if asked is None:
             return last_words(unreadable, 400)
         abandon = self._begin(asked, respond)
         try:
-            reply = await answer
+            status, fields, content = await answer
         except asyncio.CancelledError:
             if abandon is not None:
                 abandon()
+            if answer.done() and not answer.cancelled():  # it came in the moment in which the client went
+                respond(*answer.result())
             raise
-        if len(reply[2]) > TOGETHER_BYTES_MAX:
-            return await self._stream(request, reply)
-        return self._response(request, reply)
+        if not isinstance(content, Content):
+            return await self._pass_on(request, (status, fields), content)
+        if len(content) > TOGETHER_BYTES_MAX:
+            return await self._stream(request, (status, fields, content))
+        return self._response(request, (status, fields, content))
 
     def _response(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         status, fields, body = reply
@@ -147,6 +168,28 @@ class HttpServer:
         view = memoryview(body)
         for begin in range(0, len(body), _SLICE_BYTES):
             await response.write(view[begin : begin + _SLICE_BYTES])
+        return response
+
+    async def _pass_on(self, request: web.BaseRequest, head: tuple[int, Fields], pieces: Pieces) -> web.StreamResponse:
+        """An answer that is still being made, as fast as the client takes it."""
+        response = web.StreamResponse(status=head[0], headers=_headers(head[1]))
+        if request.version >= HttpVersion11:
+            response.enable_chunked_encoding()
+        if self._draining() or not request.content.is_eof():
+            response.force_close()
+        connection = cast(Connection, request.protocol)
+        connection.own_pace = True
+        try:
+            await response.prepare(request)
+            async for piece in pieces:
+                async with asyncio.timeout(_UNREAD_SECONDS):
+                    await response.write(piece)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            connection.own_pace = False
+            pieces.abandon()
         return response
 
     # --- bodies that are still to come --------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class Settings:
     """After SIGTERM: still accepting, but not ready, until endpoints have gone away."""
     drain_seconds: float = 905.0
     """After that: how long requests in flight may take to end. The pod's grace period bounds it too."""
+    otlp_endpoint: str = ""
+    """The base URL of a collector for spans; empty for none. Its own variable: OpenTelemetry's, not one of ours."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -80,6 +82,7 @@ class Settings:
             bodies_bytes=int(environment.get("LAMBENT_BODIES_BYTES", str(256 * 1024 * 1024))),
             linger_seconds=float(environment.get("LAMBENT_LINGER_SECONDS", "5")),
             drain_seconds=float(environment.get("LAMBENT_DRAIN_SECONDS", "905")),
+            otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
         )
 
 

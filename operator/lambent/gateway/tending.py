@@ -15,7 +15,7 @@ from lambent.core.routing import Route
 from lambent.model.errors import InvalidCode, Unavailable
 
 from .claiming import Claiming
-from .environments import Environment, Environments, Phase
+from .environments import Environment, Environments, Phase, Start
 from .ownership import Ownership
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ class Tending:
         answer = await environment.door.claim(claim, self._ownership.header, self._pace.claim)
         total, init = clock() - asked, answer.initMs / 1000
         environment.claimed = True
+        environment.start = Start(asked, asked + total - init, asked + total)
         pool.claim_failure = None
         if pool.metrics is not None:
             phases = pool.metrics.phases

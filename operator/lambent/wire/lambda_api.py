@@ -26,14 +26,17 @@ from lambent.model.errors import (
     ValidationFailed,
 )
 
-_PREFIX = "/2015-03-31/functions/"
-_SUFFIX = "/invocations"
+from . import eventstream
+
+_PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
+_STREAM_PREFIX, _STREAM_SUFFIX = "/2021-11-15/functions/", "/response-streaming-invocations"
 _REFERENCE_CHARS_MAX = 256
 _QUALIFIER_CHARS_MAX = 128
 _QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 _QUALIFIER_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_$.")
 
 INVOCATION_TYPES = ("Event", "RequestResponse", "DryRun")
+STREAM_INVOCATION_TYPES = ("RequestResponse", "DryRun")
 REQUEST_RESPONSE, DRY_RUN, EVENT = "RequestResponse", "DryRun", "Event"
 LOG_TYPES = ("None", "Tail")
 
@@ -42,8 +45,9 @@ Fields = list[tuple[bytes, bytes]]
 
 REQUEST_ID = b"x-amzn-RequestId"
 TRACE_ID = b"X-Amzn-Trace-Id"
-TRACE_ID_KEY = b"x-amzn-trace-id"
 LOG_RESULT = b"X-Amz-Log-Result"
+PAYLOAD_TYPE = b"X-Lambent-Payload-Content-Type"
+"""Ours: AWS tells it to function URLs only."""
 FUNCTION_ERROR_FIELD = (b"X-Amz-Function-Error", b"Unhandled")
 NO_REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 """For an answer to what was no request."""
@@ -51,7 +55,7 @@ _JSON = (b"Content-Type", b"application/json")
 _NAMESPACE = b"x-lambent-namespace"
 _NAMESPACE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NOT_REMAPPED = (b"X-Amzn-Remapped-Content-Length", b"0")
-_TRACE_CHARS_MAX = 1024
+_IDENTITY_MEMBERS = ("cognitoIdentityId", "cognitoIdentityPoolId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Target:
     qualifier: str
     qualified: bool
     """Whether the caller wrote a qualifier: then the invoked ARN carries it."""
+    streaming: bool = False
+    """InvokeWithResponseStream instead of Invoke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +78,25 @@ class Options:
     tail: bool
     client_context: str | None
     """Base64 of a JSON object, checked."""
+    cognito_identity: str | None = None
+    """A JSON object as the Runtime API has it."""
 
 
 @functools.lru_cache(maxsize=1024)
 def parse_target(method: str, raw_target: bytes) -> Target:
     """Parse `POST /2015-03-31/functions/<name or ARN>/invocations[?Qualifier=…]`, percent-encoded as it came.
 
+    Likewise `POST /2021-11-15/functions/<name or ARN>/response-streaming-invocations`.
+
     Raises:
         UnknownOperation: for any other path.
         ValidationFailed, InvalidParameterValue: as Lambda words them.
     """
     path, _, query = raw_target.decode("ascii").partition("?")
-    name = path[len(_PREFIX) : -len(_SUFFIX)]
-    if not path.startswith(_PREFIX) or not path.endswith(_SUFFIX) or not name or "/" in name or method != "POST":
+    streaming = path.startswith(_STREAM_PREFIX)
+    prefix, suffix = (_STREAM_PREFIX, _STREAM_SUFFIX) if streaming else (_PREFIX, _SUFFIX)
+    name = path[len(prefix) : -len(suffix)]
+    if not path.startswith(prefix) or not path.endswith(suffix) or not name or "/" in name or method != "POST":
         raise UnknownOperation("The operation you tried to call is not known.")
     text = unquote(name)
     reference = _function_reference(text)
@@ -96,7 +108,7 @@ def parse_target(method: str, raw_target: bytes) -> Target:
             "The derived qualifier from the function name does not match the specified qualifier."
         )
     qualifier = asked or reference.qualifier
-    return Target(reference, qualifier or names.LATEST, qualifier is not None)
+    return Target(reference, qualifier or names.LATEST, qualifier is not None, streaming)
 
 
 def _function_reference(text: str) -> FunctionReference:
@@ -126,8 +138,8 @@ def _constraint(value: str, member: str, phrase: str) -> ValidationFailed:
 _DEFAULT_OPTIONS = Options(REQUEST_RESPONSE, tail=False, client_context=None)
 
 
-def parse_options(headers: Mapping[bytes, bytes]) -> Options:
-    """Parse the headers of an Invoke; their names are in lower case.
+def parse_options(headers: Mapping[bytes, bytes], *, streaming: bool = False) -> Options:
+    """Parse the headers of an Invoke or InvokeWithResponseStream; their names are in lower case.
 
     Raises:
         ValidationFailed, InvalidRequestContent: as Lambda words them.
@@ -135,15 +147,18 @@ def parse_options(headers: Mapping[bytes, bytes]) -> Options:
     kind = _text(headers, b"x-amz-invocation-type")
     log = _text(headers, b"x-amz-log-type")
     context = _text(headers, b"x-amz-client-context")
-    if kind is None and log is None and context is None:
+    identity = _text(headers, b"x-amz-cognito-identity")
+    if kind is None and log is None and context is None and identity is None:
         return _DEFAULT_OPTIONS
-    if kind is not None and kind not in INVOCATION_TYPES:
-        raise _not_in_set(kind, "invocationType", INVOCATION_TYPES)
+    types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
+    if kind is not None and kind not in types:
+        raise _not_in_set(kind, "invocationType", types)
     if log is not None and log not in LOG_TYPES:
         raise _not_in_set(log, "logType", LOG_TYPES)
     if context:
         _check_client_context(context)
-    return Options(kind or REQUEST_RESPONSE, tail=log == "Tail", client_context=context or None)
+    who = _cognito_identity(identity) if identity else None
+    return Options(kind or REQUEST_RESPONSE, log == "Tail", context or None, who)
 
 
 def namespace_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -186,12 +201,28 @@ def _check_client_context(text: str) -> None:
         raise InvalidRequestContent(
             f"Client context must be no longer than {limits.CLIENT_CONTEXT_BASE64_CHARS_MAX} bytes."
         )
-    try:
-        context = json.loads(base64.b64decode(text, validate=True))
-    except (ValueError, RecursionError, binascii.Error):
-        context = None
-    if not isinstance(context, dict):
+    if not isinstance(_json_of_base64(text), dict):
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
+
+
+def _cognito_identity(text: str) -> str:
+    """The identity as the runtime will get it. Ours: Lambda knows it from the caller's Cognito credentials."""
+    given = _json_of_base64(text) if len(text) <= limits.COGNITO_IDENTITY_BASE64_CHARS_MAX else None
+    members = [given.get(name) for name in _IDENTITY_MEMBERS] if isinstance(given, dict) else []
+    if not members or not all(isinstance(member, str) and member for member in members):
+        raise InvalidRequestContent(
+            "Cognito identity must be a Base64-encoded JSON object with the strings cognitoIdentityId and "
+            f"cognitoIdentityPoolId, no longer than {limits.COGNITO_IDENTITY_BASE64_CHARS_MAX} bytes."
+        )
+    return json.dumps(dict(zip(_IDENTITY_MEMBERS, members, strict=True)), separators=(",", ":"))
+
+
+def _json_of_base64(text: str) -> object:
+    """None for what is none."""
+    try:
+        return json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, RecursionError, binascii.Error):
+        return None
 
 
 def request_id(entropy_hex: str) -> str:
@@ -215,6 +246,19 @@ def answer_fields(request_id: str, trace: str, version: str) -> Fields:
     ]
 
 
+def stream_fields(request_id: str, trace: str, version: str, payload_type: str | None) -> Fields:
+    """Headers of a function's answer as an event stream; `payload_type` is what the runtime says of its bytes."""
+    fields = [
+        (b"Content-Type", eventstream.CONTENT_TYPE.encode()),
+        (REQUEST_ID, request_id.encode()),
+        (b"X-Amz-Executed-Version", version.encode()),
+        (TRACE_ID, trace.encode()),
+    ]
+    if payload_type:
+        fields.append((PAYLOAD_TYPE, payload_type.encode("latin-1", "replace")))
+    return fields
+
+
 def dry_run_fields(request_id: str, trace: str) -> Fields:
     """Headers of the answer to a DryRun, which is 204."""
     return [(REQUEST_ID, request_id.encode()), (TRACE_ID, trace.encode())]
@@ -228,15 +272,3 @@ def encode_error(error: LambdaError, request_id: str) -> tuple[Fields, bytes]:
         members["Reason"] = error.reason
     fields = [_JSON, (REQUEST_ID, request_id.encode()), (b"x-amzn-ErrorType", error.code.encode())]
     return fields, json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def trace_header(given: bytes | None, epoch_seconds: int, entropy_hex: str) -> str:
-    """The request's X-Ray trace header: the caller's when it names a root, else a new one that is not sampled.
-
-    `entropy_hex` is 40 random hex digits: 24 of the root, 16 of the parent.
-    """
-    if given and b"Root=" in given and len(given) <= _TRACE_CHARS_MAX and given.isascii():
-        text = given.decode("ascii")
-        if text.isprintable():
-            return text
-    return f"Root=1-{epoch_seconds:08x}-{entropy_hex[:24]};Parent={entropy_hex[24:40]};Sampled=0"

@@ -53,6 +53,17 @@ def call(event: bytes = b"{}", **changes) -> Call:
     return Call(**{**fields, **changes})
 
 
+class Streamed(Heard):
+    """One that takes what is no error as it comes."""
+
+    def began(self, head) -> bool:
+        self.events.append(("began", head.status))
+        return head.status == 200 and names.FUNCTION_ERROR_KEY not in head.headers
+
+    def took(self, piece) -> None:
+        self.events.append(("took", piece))
+
+
 @pytest.fixture
 async def fake():
     agent = await FakeAgent(token=TOKEN).start()
@@ -200,6 +211,58 @@ async def test_a_broken_exchange_is_lost_exactly_once(fake, do, kind, answered):
     assert not door.usable
     await door.connect(5)
     assert (await door.state(5)).state
+    door.close()
+
+
+STREAMS = {
+    "a body": ({"a": 1}, ["began", "took", "answered", "ended"]),
+    "an error is whole": ({"do": "error"}, ["began", "answered", "ended"]),
+    "a failure midway is told by the trailers alone": ({"do": "fail-midway"}, ["began", "took", "ended"]),
+    "a body that breaks off": ({"do": "partial"}, ["began", "took", "lost"]),
+}
+
+
+@pytest.mark.parametrize(("event", "heard"), STREAMS.values(), ids=STREAMS)
+async def test_an_answer_may_be_taken_as_it_comes(fake, event, heard):
+    """The agent hears that it is wanted so; the connection is good for what follows a whole exchange."""
+    fake.state = State.IDLE
+    door = AgentDoor("127.0.0.1", fake.port, TOKEN, lambda: None)
+    await door.connect(5)
+    streamed = Streamed()
+    door.stream(call(json.dumps(event).encode(), streaming=True), OWNER, streamed)
+    async with asyncio.timeout(15):
+        await streamed.over.wait()
+    assert [each[0] for each in streamed.events] == heard
+    assert fake.invocations()[0].headers[names.RESPONSE_MODE_KEY] == names.STREAMING
+    if heard[-1] == "ended":
+        assert json.loads((await invoke(door, b'{"n":1}'))[0][2]) == {"n": 1}
+    door.close()
+
+
+async def test_a_paused_answer_waits_and_the_next_one_is_not_paused(fake):
+    """Whoever pauses need not care how the exchange ends."""
+    fake.state = State.IDLE
+    door = AgentDoor("127.0.0.1", fake.port, TOKEN, lambda: None)
+    await door.connect(5)
+
+    class Pausing(Streamed):
+        def took(self, piece) -> None:
+            super().took(piece)
+            door.pause()
+
+    paused = Pausing()
+    door.stream(call(b'{"do":"slow-next","seconds":0.01}', streaming=True), OWNER, paused)
+    while fake.state is not State.IDLE or not fake.invocations():
+        await asyncio.sleep(0.005)
+    assert not paused.over.is_set()
+    door.resume()
+    async with asyncio.timeout(15):
+        await paused.over.wait()
+    pausing_to_the_end = Pausing()
+    door.stream(call(b'{"n":2}', streaming=True), OWNER, pausing_to_the_end)
+    async with asyncio.timeout(15):
+        await pausing_to_the_end.over.wait()
+    assert json.loads((await invoke(door, b'{"n":3}'))[0][2]) == {"n": 3}
     door.close()
 
 

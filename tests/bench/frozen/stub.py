@@ -2,7 +2,8 @@
 
 The backend of the gateway's and of the raw proxy's throughput. It speaks the protocol with the agent's own codecs and
 passes the agent's contract suite (tests/bench_harness/test_stub.py), so that a gateway cannot tell the difference.
-Events may ask for more: `{"sleep": s}` is busy for s seconds, `{"raise": true}` is an error of the function.
+Events may ask for more: `{"sleep": s}` is busy for s seconds, `{"raise": true}` is an error of the function,
+`{"stream": n}` is answered with n bytes in pieces, as fast as they are taken.
 JSON settings on stdin: `host`, `doors` (each one environment: port and tokenSha256), and perhaps `ready`, a descriptor
 for one JSON line with the ports.
 """
@@ -67,6 +68,7 @@ LIMITS = {
 }
 PATHS = {path for _, path in LIMITS}
 LINGER = 1.0
+PIECE = b"x" * 65536
 
 
 class Stub:
@@ -157,6 +159,14 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self.failed = False
         self.waiting: deque[Request] = deque()
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -207,6 +217,9 @@ class Connection(asyncio.Protocol):
             if b'"sleep"' in request.body[:64]:
                 self.later(self.sleep(headers, request.body, request_id))
                 return None
+            if b'"stream"' in request.body[:64]:
+                self.later(self.stream(request.body, request_id))
+                return None
             return stub.answer(headers, request.body, request_id)
         if target == names.STATE_PATH:
             return encode_response(200, JSON, stub.describe().to_json())
@@ -235,6 +248,19 @@ class Connection(asyncio.Protocol):
         await asyncio.sleep(json.loads(body)["sleep"])
         stub.request_id = None
         self.transport.write(stub.answer(headers, body, request_id))
+        stub.quiet.set()
+
+    async def stream(self, body: bytes, request_id: str) -> None:
+        stub, left = self.stub, json.loads(body)["stream"]
+        stub.request_id = request_id
+        stub.quiet.clear()
+        self.transport.write(HEAD)
+        while left > 0 and not self.transport.is_closing():
+            self.transport.write(encode_chunk(PIECE[:left]))
+            left -= len(PIECE)
+            await self.writable.wait()
+        stub.request_id = None
+        self.transport.write(LAST_CHUNK + encode_trailers(WARM))
         stub.quiet.set()
 
     async def drain(self) -> None:

@@ -105,6 +105,13 @@ async def test_a_log_tail_comes_on_request(claimed):
     assert len(log) <= 4096
 
 
+async def test_who_asks_for_a_stream_gets_a_whole_response_where_the_function_does_not_stream(claimed):
+    """The same answer as ever, an error with its header before the body."""
+    answer = await claimed.invoke({"a": 1}, Lambent_Response_Mode="streaming")
+    assert (answer.json(), answer.error) == ({"a": 1}, None)
+    assert (await claimed.invoke({"raise": True}, Lambent_Response_Mode="streaming")).error == b"Unhandled"
+
+
 async def test_one_invocation_at_a_time_whoever_asks(agent, claimed):
     """A busy environment refuses the second caller and says that it is busy."""
     other = await agent.connect()

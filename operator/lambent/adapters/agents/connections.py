@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lambent.agent.protocol.heads import Headers, MessageEnd, ProtocolError, ResponseHead
-from lambent.agent.protocol.http1 import BODY_END, ResponseDecoder
+from lambent.agent.protocol.http1 import BODY_END, BODY_FAILED, ResponseDecoder
+from lambent.agent.protocol.names import MAX_ANSWER_HEAD_BYTES, MAX_STREAMED_BYTES
 
 from .failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 
@@ -28,6 +29,16 @@ class Listener(Protocol):
         """There will be no (further) answer. What was sent may have been acted on."""
 
 
+class Streamer(Listener, Protocol):
+    """A listener that takes bodies as they come."""
+
+    def began(self, head: ResponseHead) -> bool:
+        """Whether it takes this one so: then `took` follows, and `answered` with no body unless it fails midway."""
+
+    def took(self, piece: bytes) -> None:
+        """The next bytes of the body."""
+
+
 class AgentConnection(asyncio.Protocol):
     """A kept connection. asyncio sets TCP_NODELAY on it by itself."""
 
@@ -41,19 +52,23 @@ class AgentConnection(asyncio.Protocol):
         "_paused",
         "_rest",
         "_size",
+        "_streamer",
+        "_streaming",
         "_transport",
     )
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self._lost = lost
         self._transport: asyncio.Transport | None = None
-        self._decoder = ResponseDecoder()
+        self._decoder = ResponseDecoder(MAX_ANSWER_HEAD_BYTES)
         self._listener: Listener | None = None
         self._head: ResponseHead | None = None
         self._body: bytes | bytearray = b""
         self._size = 0
         self._limit = 0
         self._paused = False
+        self._streamer: Streamer | None = None
+        self._streaming = False
         self._rest: memoryview = _NOTHING
         """What of a large request was not written yet."""
 
@@ -76,6 +91,20 @@ class AgentConnection(asyncio.Protocol):
         if rest:
             self._rest = memoryview(rest)
             self._write_on()
+
+    def stream_to(self, streamer: Streamer) -> None:
+        """Ask the listener of the request that was just sent how it wants its answer."""
+        self._streamer = streamer
+
+    def pause(self) -> None:
+        """Read nothing until `resume`, or the end of this exchange."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def _write_on(self) -> None:
         """A slice after the other, as the socket takes them: what it does not take is copied."""
@@ -126,8 +155,8 @@ class AgentConnection(asyncio.Protocol):
         for event in events:
             if event.__class__ is bytes:
                 self._take(event)
-            elif event is BODY_END:
-                self._answered()
+            elif event is BODY_END or event is BODY_FAILED:
+                self._answered(failed=event is BODY_FAILED)
             elif event.__class__ is MessageEnd:
                 self._ended(event.trailers)
             else:
@@ -142,13 +171,18 @@ class AgentConnection(asyncio.Protocol):
             self.abort(AgentMisbehaved(f"an answer of {head.length} bytes is over the limit of {self._limit}"))
         else:
             self._head = head
+            streamer = self._streamer
+            if streamer is not None and streamer.began(head):
+                self._streaming, self._limit = True, MAX_STREAMED_BYTES
 
     def _take(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._limit:
             self.abort(AgentMisbehaved(f"the answer is over the limit of {self._limit} bytes"))
-        else:
+        elif not self._streaming:
             self._add(piece)
+        elif self._streamer is not None:
+            self._streamer.took(piece)
 
     def _add(self, piece: bytes) -> None:
         """One piece is the body; of several one is made that grows: a join at the end would take the memory twice."""
@@ -160,8 +194,10 @@ class AgentConnection(asyncio.Protocol):
             self._body = bytearray(self._body)
             self._body += piece
 
-    def _answered(self) -> None:
+    def _answered(self, *, failed: bool) -> None:
         listener, head, body = self._listener, self._head, self._body
+        if failed and self._streaming:
+            return  # the trailers say why
         if listener is not None and head is not None:
             listener.answered(head, body)
 
@@ -184,3 +220,6 @@ class AgentConnection(asyncio.Protocol):
     def _clear(self) -> None:
         self._listener, self._head, self._body, self._size = None, None, b"", 0
         self._rest = _NOTHING
+        if self._streamer is not None:
+            self._streamer, self._streaming = None, False
+            self.resume()

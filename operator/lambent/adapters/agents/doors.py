@@ -13,7 +13,7 @@ from lambent.agent.protocol.refusals import Refusal
 from lambent.agent.protocol.states import EnvironmentState
 from lambent.agent.protocol.writing import encode_fields, encode_request
 
-from .connections import AgentConnection, Listener
+from .connections import AgentConnection, Listener, Streamer
 from .failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 
 SHORT_ANSWER_BYTES_MAX = 256 * 1024
@@ -34,6 +34,9 @@ class Call:
     client_context: str | None
     tail: bool
     event: bytes | bytearray
+    streaming: bool = False
+    """The answer is wanted as it comes; its listener is a Streamer then."""
+    cognito_identity: str | None = None
 
 
 class _Reply:
@@ -173,13 +176,33 @@ class AgentDoor:
         ]
         if call.client_context is not None:
             fields.append((names.CLIENT_CONTEXT, call.client_context.encode()))
+        if call.cognito_identity is not None:
+            fields.append((names.COGNITO_IDENTITY, call.cognito_identity.encode()))
         if call.tail:
             fields.append((names.LOG_TYPE, names.TAIL))
+        if call.streaming:
+            fields.append((names.RESPONSE_MODE, names.STREAMING))
         head = b"%b%bContent-Length: %d\r\n\r\n" % (self._invoke_head, encode_fields(fields), len(call.event))
         if len(call.event) <= TOGETHER_BYTES_MAX:
             self._connection.send(head + call.event, listener, names.MAX_RESPONSE_BYTES)
         else:
             self._connection.send(head, listener, names.MAX_RESPONSE_BYTES, call.event)
+
+    def stream(self, call: Call, owner: bytes, streamer: Streamer) -> None:
+        """`invoke` with an answer that comes piece by piece, where the function streams. Raises as `invoke`."""
+        self.invoke(call, owner, streamer)
+        if self._connection is not None:
+            self._connection.stream_to(streamer)
+
+    def pause(self) -> None:
+        """Read nothing of the answer under way for now."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._connection is not None:
+            self._connection.resume()
 
     def abort(self, reason: str) -> None:
         """Cut an exchange that took too long; its listener is told."""

@@ -68,7 +68,7 @@ class Bounds:
 class Connection(web.RequestHandler):
     """One client. Its bounds are kept by the server's look at all of them."""
 
-    __slots__ = ("_bounds", "_words", "head_bytes", "head_since", "unsent")
+    __slots__ = ("_bounds", "_words", "head_bytes", "head_since", "own_pace", "unsent")
 
     def __init__(self, server: BoundedServer, bounds: Bounds, words: LastWords, **settings: Any) -> None:
         super().__init__(server, **settings)
@@ -77,6 +77,8 @@ class Connection(web.RequestHandler):
         self.head_since = 0.0
         """By the loop's clock; 0 when no head is on its way."""
         self.head_bytes = 0
+        self.own_pace = False
+        """Whoever writes its answer bounds how long that may lie unread."""
         self.unsent: tuple[int, float, int, float] | None = None
         """Of an answer that the client does not take: request, since when, bytes at the last change, and its time."""
 
@@ -207,7 +209,7 @@ class BoundedServer(web.Server):
             if connection.head_since and now - connection.head_since > self.bounds.head_seconds:
                 connection.refuse(408)
             unsent = transport.get_write_buffer_size()
-            if not unsent:
+            if not unsent or connection.own_pace:
                 connection.unsent = None
             elif self._unread(connection, unsent, now):
                 transport.abort()

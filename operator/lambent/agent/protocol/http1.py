@@ -2,8 +2,10 @@ r"""A sans-IO HTTP/1.1 codec: bytes in, messages out, no sockets.
 
 `ResponseDecoder` (clients) gives events as they arrive, so that a body is passed on before its message has ended:
     ResponseHead, bytes…, BODY_END, MessageEnd(trailers)
-BODY_END comes with the last-chunk line `0\r\n`, before any trailer: from then on the body is complete.
-`RequestDecoder` (servers) gives whole `Request`s with their body buffered up to the limit that `admit` names.
+BODY_END comes with the last-chunk line `0\r\n`, before any trailer: from then on the body is complete. A last-chunk
+line with the extension `failed` gives BODY_FAILED instead: the body broke off, the trailers will say why.
+`RequestDecoder` (servers) gives whole `Request`s with their body buffered up to the limit that `admit` names; where
+`admit` names a `Sink` instead, the body goes there as it comes.
 
 Both raise ProtocolError and are dead afterwards: the connection has to be closed. Encoders are in `writing`.
 """
@@ -11,7 +13,7 @@ Both raise ProtocolError and are dead afterwards: the connection has to be close
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from .heads import (
     CHUNKED,
@@ -24,20 +26,25 @@ from .heads import (
     parse_request_head,
     parse_response_head,
 )
+from .writing import FAILED
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 _MAX_SIZE_LINE: Final = 256
 
 
 class BodyEnd(Enum):
-    """The body is complete; trailers may still come."""
+    """There is no more body; trailers may still come."""
 
     BODY_END = 0
+    BODY_FAILED = 1
 
 
-BODY_END: Final = BodyEnd.BODY_END
-Event = RequestHead | ResponseHead | bytes | Literal[BodyEnd.BODY_END] | MessageEnd
-ResponseEvent = ResponseHead | bytes | Literal[BodyEnd.BODY_END] | MessageEnd
+BODY_END: Final[Literal[BodyEnd.BODY_END]] = BodyEnd.BODY_END
+"""It is complete."""
+BODY_FAILED: Final[Literal[BodyEnd.BODY_FAILED]] = BodyEnd.BODY_FAILED
+"""It broke off."""
+Event = RequestHead | ResponseHead | bytes | BodyEnd | MessageEnd
+ResponseEvent = ResponseHead | bytes | BodyEnd | MessageEnd
 
 NO_TRAILERS: Final = MessageEnd()
 
@@ -164,14 +171,15 @@ class _Decoder:
             if len(data) - position >= _MAX_SIZE_LINE or b"\n" in data[position:]:
                 raise ProtocolError("malformed chunk size")
             return -1
-        digits = data[position:end].split(b";", 1)[0].rstrip(b" \t")
+        size, _, extension = data[position:end].partition(b";")
+        digits = size.rstrip(b" \t")
         if not 0 < len(digits) <= 12 or digits.strip(b"0123456789abcdefABCDEF") or b"\n" in data[position:end]:
             raise ProtocolError("malformed chunk size")
         self._left = int(digits, 16)
         if self._left:
             self._step = _Step.CHUNK
         else:
-            events.append(BODY_END)
+            events.append(BODY_FAILED if extension == FAILED else BODY_END)
             self._step = _Step.TRAILERS
         return end + 2
 
@@ -217,17 +225,32 @@ class Request:
     trailers: Headers
 
 
+class Sink(Protocol):
+    """Takes a body as it comes, instead of a `Request` at its end."""
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of the body."""
+
+    def complete(self, trailers: Headers) -> None:
+        """The message is complete. Not called when it breaks off."""
+
+
 class RequestDecoder(_Decoder):
-    """For servers. `admit` sees each head before its body, names the body's limit, and may raise to refuse.
+    """For servers. `admit` sees each head before its body, says what is done with it, and may raise to refuse.
+
+    What is done with a body: it is collected up to a limit in bytes, or goes to a sink.
 
     Feeding never raises: the requests before an error are still to be answered, then `failure` says what to tell
     the peer before closing.
     """
 
-    def __init__(self, admit: Callable[[RequestHead], int], max_head: int = MAX_HEAD_BYTES) -> None:
+    def __init__(self, admit: Callable[[RequestHead], int | Sink], max_head: int = MAX_HEAD_BYTES) -> None:
         super().__init__(max_head)
         self.failure: Exception | None = None
+        self.ahead = False
+        """For `admit`: requests came together with this one and nobody has seen them yet."""
         self._admit = admit
+        self._sink: Sink | None = None
         self._head: RequestHead | None = None
         self._body: bytes | bytearray = b""
         self._size = 0
@@ -267,10 +290,10 @@ class RequestDecoder(_Decoder):
                 if event.__class__ is bytes:
                     self._collect(event)
                 elif event.__class__ is RequestHead:
-                    self._limit = self._admit(event)
-                    self._head = event
+                    self.ahead = bool(requests)
+                    self._accept(event)
                 elif event.__class__ is MessageEnd:
-                    requests.append(self._request(event.trailers))
+                    self._complete(event.trailers, requests)
         except Exception as refusal:  # noqa: BLE001  whatever `admit` raises is for the server to answer
             failure = refusal
         self.failure = failure
@@ -294,14 +317,37 @@ class RequestDecoder(_Decoder):
         size = len(data) - end
         if head.length != size:
             return None
+        self.ahead = False
         try:
             limit = self._admit(head)
         except Exception as refusal:  # noqa: BLE001  whatever `admit` raises is for the server to answer
             self.failure = refusal
             return []
+        if limit.__class__ is not int:
+            limit.take(data[end:])  # type: ignore[union-attr]  # it is a sink, and there is no quicker way to ask
+            limit.complete({})  # type: ignore[union-attr]
+            return []
         return [Request(head, data[end:] if size <= limit else None, {})]
 
+    def _accept(self, head: RequestHead) -> None:
+        limit = self._admit(head)
+        if isinstance(limit, int):
+            self._limit = limit
+        else:
+            self._sink = limit
+        self._head = head
+
+    def _complete(self, trailers: Headers, requests: list[Request]) -> None:
+        if self._sink is None:
+            requests.append(self._request(trailers))
+        else:
+            sink, self._sink, self._head = self._sink, None, None
+            sink.complete(trailers)
+
     def _collect(self, piece: bytes) -> None:
+        if self._sink is not None:
+            self._sink.take(piece)
+            return
         self._size += len(piece)
         if self._size > self._limit:
             self._body = b""

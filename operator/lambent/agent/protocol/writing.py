@@ -7,6 +7,9 @@ from typing import Final
 CRLF: Final = b"\r\n"
 LAST_CHUNK: Final = b"0\r\n"
 """Ends a chunked body. Trailer fields (perhaps none) and CRLF are still to follow."""
+FAILED: Final = b"failed"
+LAST_CHUNK_FAILED: Final = b"0;%b\r\n" % FAILED
+"""Ends a chunked body that broke off: a reader that knows this extension waits for the trailers to say why."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 STATUS_LINES: Final = {
