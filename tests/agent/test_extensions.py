@@ -5,12 +5,14 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.agent.driving import ROOT, claim_of, zipped
 
 from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
+from lambent.agent.supervising import descendants
 
 CLIENT = """#!/usr/bin/python3 -IS
 import http.client, json, os, sys, time
@@ -168,6 +170,18 @@ async def test_the_answer_does_not_wait_for_extensions_but_the_end_does(function
     assert float(end.trailers[names.DURATION_MS_KEY]) >= 400
     assert answered - begun < loop.time() - begun
     assert (await caller.state()).state is State.IDLE
+
+
+async def test_extensions_stand_still_between_invocations(function):
+    """After init and after each invocation, and both are there again for the next."""
+    agent, caller, _ = await function({"watcher": LOOP})
+    for number in range(3):
+        for pid in descendants(agent.process.pid):
+            while Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"T":
+                await asyncio.sleep(0.002)
+        assert (await caller.invoke(request_id=f"r{number}")).error is None
+    told = [event["requestId"] for event in said(await agent.text(), "watcher", "event")]
+    assert told == ["r0", "r1", "r2"]
 
 
 async def test_the_timeout_covers_extensions(function):

@@ -40,16 +40,17 @@ class Freezer:
     def thaw(self) -> None:
         """They go on where they were."""
         if self._frozen:
+            strays = self._strays
             self.forget()
             self._signal(signal.SIGCONT)
-            for pid in self._strays:
+            for pid in strays:
                 _send(pid, signal.SIGCONT)
-            self._strays = []
             self._journal.thawed()
 
     def forget(self) -> None:
-        """Nobody stands still any more."""
+        """Nobody stands still any more; numbers of processes may soon be others'."""
         self._frozen = False
+        self._strays = []
         if self._search is not None:
             self._search.cancel()
             self._search = None
