@@ -53,7 +53,8 @@ class Heard:
         self.path = path
 
     def said(self):
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        whole = self.path.read_text().rpartition("\n")[0] if self.path.exists() else ""  # it may be writing one
+        return [json.loads(line) for line in whole.splitlines()]
 
     @property
     def events(self):

@@ -40,16 +40,16 @@ class Freezer:
     def thaw(self) -> None:
         """They go on where they were."""
         if self._frozen:
-            strays = self._strays
-            self.forget()
             self._signal(signal.SIGCONT)
-            for pid in strays:
+            for pid in self._strays:
                 _send(pid, signal.SIGCONT)
-            self._journal.thawed()
+            self.forget()
 
     def forget(self) -> None:
         """Nobody stands still any more; numbers of processes may soon be others'."""
-        self._frozen = False
+        if self._frozen:
+            self._frozen = False
+            self._journal.thawed()
         self._strays = []
         if self._search is not None:
             self._search.cancel()
