@@ -232,6 +232,26 @@ async def test_a_flood_of_empty_lines_is_counted_and_not_looked_at():
     assert held + delivery._dropped[0] == 64 * 65536
 
 
+async def test_a_generation_that_begins_finds_nobody_frozen():
+    """Its predecessor may have died while it stood still."""
+    consumer = Consumer()
+    await consumer.open(consumer.serve_tcp)
+    journal = Written(logFormat="Text").journal
+    journal.init_start("init")
+    body = {
+        "schemaVersion": "2022-12-13",
+        "types": ["platform"],
+        "destination": {"protocol": "TCP", "port": consumer.port},
+        "buffering": {"timeoutMs": 25},
+    }
+    journal.subscribe("e", parse_subscription(TELEMETRY, json.dumps(body).encode(), ()))
+    journal.frozen()
+    journal.init_start("invoke")
+    await consumer.until(lambda events: "invoke" in [event["record"].get("phase") for event in events])
+    for listener in journal._audience._listeners:
+        listener.delivery.close()
+
+
 # The sink
 
 

@@ -165,9 +165,10 @@ class Audience:
             listener.delivery.resume()
 
     def calm(self) -> None:
-        """A generation begins: batches fill again."""
+        """A generation begins: batches fill again, and whoever stood still is no more."""
         for _, listener in self._subscribers.values():
             listener.delivery.hurry(on=False)
+            listener.delivery.resume()
 
     async def settle(self, seconds: float) -> None:
         """Subscribers hear what there is, and from now on everything as it happens. Waits at most so long for them."""
