@@ -216,6 +216,42 @@ async def test_what_is_kept_for_later_subscribers_is_bounded():
     assert 256 * 1024 < heard < 400 * 1024
 
 
+async def test_a_flood_of_empty_lines_is_counted_and_not_looked_at():
+    """What a consumer has no room for costs next to nothing, and none is forgotten."""
+    _, writer = os.pipe()
+    journal = Journal(Output(asyncio.get_running_loop(), writer), sink="tcp://127.0.0.1:1")
+    journal.claimed(python(SOURCE), "stream")
+    [listener] = journal._audience._listeners
+    for _ in range(64):
+        journal.function_output(b"\n" * 65536)
+    await asyncio.sleep(0)
+    delivery = listener.delivery
+    held = len(delivery._events) + len(delivery._sending)
+    delivery.close()
+    assert 1000 < held < 11_000
+    assert held + delivery._dropped[0] == 64 * 65536
+
+
+async def test_a_generation_that_begins_finds_nobody_frozen():
+    """Its predecessor may have died while it stood still."""
+    consumer = Consumer()
+    await consumer.open(consumer.serve_tcp)
+    journal = Written(logFormat="Text").journal
+    journal.init_start("init")
+    body = {
+        "schemaVersion": "2022-12-13",
+        "types": ["platform"],
+        "destination": {"protocol": "TCP", "port": consumer.port},
+        "buffering": {"timeoutMs": 25},
+    }
+    journal.subscribe("e", parse_subscription(TELEMETRY, json.dumps(body).encode(), ()))
+    journal.frozen()
+    journal.init_start("invoke")
+    await consumer.until(lambda events: "invoke" in [event["record"].get("phase") for event in events])
+    for listener in journal._audience._listeners:
+        listener.delivery.close()
+
+
 # The sink
 
 

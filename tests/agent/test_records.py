@@ -272,6 +272,12 @@ def test_a_stamp_never_runs_ahead(epoch):
     assert 0 <= epoch - parsed < 0.0011
 
 
+def test_a_stamp_has_four_digits_of_a_year_whatever_a_frame_claims():
+    """A function may frame events itself, with any time."""
+    assert stamp(2**64 / 1e6) == "9999-12-31T23:59:59.000Z"
+    assert stamp(-1.0) == "1970-01-01T00:00:00.000Z"
+
+
 # The Logs API
 
 

@@ -157,6 +157,11 @@ PARTS = {
     "never restarted": ("restartPolicy", {}, "Never"),
     "time to finish": ("terminationGracePeriodSeconds", {"timeout": 900}, 905),
     "no links to services": ("enableServiceLinks", {}, False),
+    "Lambda's names for an environment": (
+        "hostAliases",
+        {},
+        [{"ip": "127.0.0.1", "hostnames": ["sandbox.localdomain", "sandbox"]}],
+    ),
     "no API token": ("automountServiceAccountToken", {}, False),
     "an API token for a role": ("automountServiceAccountToken", {"role": "reader"}, True),
     "the role's account": ("serviceAccountName", {"role": "arn:aws:iam::123456789012:role/reader"}, "reader"),

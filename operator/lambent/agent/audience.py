@@ -5,7 +5,7 @@ Comes into being with the first of them; before, the journal only notes what a l
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from .deliveries import Delivery
@@ -24,12 +24,14 @@ from .records import (
     expand,
     logs_dropped,
     members,
+    split_lines,
 )
 from .subscriptions import Buffering, Subscription
 
 Write = Callable[[bytes], None]
 SUBSCRIBED: Final = "Subscribed"
 AGAIN: Final = "Already subscribed"
+_LINES_AT_ONCE: Final = 500
 _TO_THE_SINK: Final = Buffering(items=1000, size=64 * 1024, milliseconds=1000)  # small: it is in every environment
 
 
@@ -55,9 +57,28 @@ class Listener:
             for said in self._dialect(event):
                 self.delivery.add(envelope(said, self._more))
 
+    def takes(self, stream: str, data: bytes) -> bool:
+        """Whether it wants that output and has room. Else the loss is counted in one step, not line by line."""
+        if stream not in self._types:
+            return False
+        if self.delivery.full:
+            self.delivery.drop(max(data.count(b"\n"), 1), len(data))
+            return False
+        return True
+
     def _drops(self, records: int, size: int, reason: str) -> bytes:
         told = logs_dropped(records, size, reason)
         return envelope(Event(time.time(), PLATFORM, "platform.logsDropped", told), self._more)
+
+
+def _pieces(data: bytes, whole: bool) -> Iterator[tuple[bytes, bool]]:
+    """What of a note of output is looked at before it is asked again whether anybody has room."""
+    if whole or data.count(b"\n") <= _LINES_AT_ONCE:
+        yield data, whole
+        return
+    lines = split_lines(data)
+    for start in range(0, len(lines), _LINES_AT_ONCE):
+        yield b"".join(lines[start : start + _LINES_AT_ONCE]), False
 
 
 class Audience:
@@ -106,14 +127,26 @@ class Audience:
 
     def tell(self, note: Note) -> None:
         """Everybody who is there now."""
-        listeners, write = self._listeners, self._write
-        if not listeners and (write is None or note[1] in {FUNCTION, EXTENSION}):
-            return  # lines of output are written by the journal itself
-        for event in expand(self._origin, note, parses=write is not None):
-            if write is not None and event.stream == PLATFORM and system_rank(event) >= self._least:
-                write(envelope(event) + b"\n")
-            for listener in listeners:
+        when, kind, details = note
+        if kind in {FUNCTION, EXTENSION}:
+            if self._listeners:
+                for piece in _pieces(*details):
+                    self._tell_output((when, kind, piece))
+            return
+        for event in expand(self._origin, note, parses=False):
+            if self._write is not None and system_rank(event) >= self._least:
+                self._write(envelope(event) + b"\n")
+            for listener in self._listeners:
                 listener.hear(event)
+
+    def _tell_output(self, note: Note) -> None:
+        """Lines are in the log already."""
+        _, kind, details = note
+        listeners = [listener for listener in self._listeners if listener.takes(kind, details[0])]
+        if listeners:
+            for event in expand(self._origin, note, parses=self._write is not None):
+                for listener in listeners:
+                    listener.hear(event)
 
     def _gather(self) -> None:
         subscribers = [listener for _, listener in self._subscribers.values()]
@@ -132,9 +165,10 @@ class Audience:
             listener.delivery.resume()
 
     def calm(self) -> None:
-        """A generation begins: batches fill again."""
+        """A generation begins: batches fill again, and whoever stood still is no more."""
         for _, listener in self._subscribers.values():
             listener.delivery.hurry(on=False)
+            listener.delivery.resume()
 
     async def settle(self, seconds: float) -> None:
         """Subscribers hear what there is, and from now on everything as it happens. Waits at most so long for them."""

@@ -22,7 +22,9 @@ _PATIENCE: Final = 10.0  # seconds for one attempt, not counting the time in whi
 _ATTEMPTS: Final = 3  # of a batch that a listener refuses; one that nobody listens for is kept
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
-_BURST: Final = 1024 * 1024  # bytes that may wait however small the batches are: what one flood of output brings
+_BURST: Final = 1024 * 1024  # bytes that may wait however small the batches are
+_BURST_EVENTS: Final = 10_000
+_SHORT: Final = 256
 _MOST_HEAD: Final = 16 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
 SLOW: Final = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
@@ -42,7 +44,8 @@ class Delivery:
         self.destination = destination
         self._buffering = buffering
         self._tell_drops = tell_drops
-        self._room = max(2 * buffering.size, _BURST)
+        self._room = self._most = 0
+        self._make_room()
         self._events: deque[bytes] = deque()
         self._size = 0
         self._dropped = (0, 0)
@@ -64,11 +67,20 @@ class Delivery:
         """What is in memory now."""
         return self._size + sum(map(len, self._sending))
 
+    @property
+    def full(self) -> bool:
+        """There is no room for even a short event."""
+        return self._size + _SHORT > self._room or len(self._events) >= self._most
+
+    def drop(self, records: int, size: int) -> None:
+        """Counts what is not even tried."""
+        self._dropped = (self._dropped[0] + records, self._dropped[1] + size)
+
     def add(self, event: bytes) -> None:
         """Never waits: what a slow consumer has no room for is dropped and counted."""
         limits = self._buffering
-        if self._size + len(event) > self._room or len(self._events) >= 2 * limits.items:
-            self._drop(1, len(event))
+        if self._size + len(event) > self._room or len(self._events) >= self._most:
+            self.drop(1, len(event))
             return
         if self._dropped[0]:
             self._append(self._told_drops())
@@ -90,19 +102,21 @@ class Delivery:
     def pause(self) -> None:
         """The receiver stands still."""
         self._awake.clear()
-        if self._scope is not None:
-            self._scope.reschedule(None)
+        self._limit(None)
 
     def resume(self) -> None:
         """It runs again: what was under way has its whole time from now."""
         self._awake.set()
-        if self._scope is not None:
-            self._scope.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
+        self._limit(asyncio.get_running_loop().time() + _PATIENCE)
+
+    def _limit(self, when: float | None) -> None:
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(when)
 
     def redirect(self, destination: Destination, buffering: Buffering) -> None:
         """To another listener from now on: what waits, and what the old one has not taken, goes there."""
         self.destination, self._buffering = destination, buffering
-        self._room = max(2 * buffering.size, _BURST)
+        self._make_room()
         self._disconnect()
         self._changed.set()
 
@@ -150,12 +164,14 @@ class Delivery:
             self._due.clear()
         return batch
 
+    def _make_room(self) -> None:
+        """Twice what a batch may hold, but at least what one flood of output brings."""
+        self._room = max(2 * self._buffering.size, _BURST)
+        self._most = max(2 * self._buffering.items, _BURST_EVENTS)
+
     def _append(self, event: bytes) -> None:
         self._events.append(event)
         self._size += len(event)
-
-    def _drop(self, records: int, size: int) -> None:
-        self._dropped = (self._dropped[0] + records, self._dropped[1] + size)
 
     def _told_drops(self) -> bytes:
         (records, size), self._dropped = self._dropped, (0, 0)
@@ -175,7 +191,7 @@ class Delivery:
                 return
             self._disconnect()
             if refused >= _ATTEMPTS:
-                self._drop(len(batch), sum(map(len, batch)))
+                self.drop(len(batch), sum(map(len, batch)))
                 return
             if await self._changes_within(pause):
                 refused, pause = 0, _FIRST_PAUSE

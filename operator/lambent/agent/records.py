@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from .faults import Fault
@@ -23,6 +24,7 @@ EXTENSION: Final = "extension"
 STREAMS: Final = (PLATFORM, FUNCTION, EXTENSION)
 
 _MIB: Final = 1024 * 1024
+_LAST_SECOND: Final = 253_402_300_799.0  # of the year 9999; a frame may claim to be later
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,10 @@ class Clock:
         return self.epoch - (self.monotonic - monotonic)
 
 
+@lru_cache(maxsize=4)
 def stamp(epoch: float) -> str:
-    """RFC 3339 in UTC with milliseconds: `2022-10-12T00:00:15.064Z`."""
-    millis = int(epoch * 1000)
+    """RFC 3339 in UTC with milliseconds: `2022-10-12T00:00:15.064Z`. Years have four digits, whatever is asked."""
+    millis = int(min(max(epoch, 0.0), _LAST_SECOND) * 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(millis // 1000))}.{millis % 1000:03d}Z"
 
 

@@ -124,6 +124,8 @@ def environment_pod(
     pod: dict[str, Any] = {
         "restartPolicy": "Never",  # a restarted agent would look unclaimed over the old /tmp
         "hostname": identity.name.rsplit("-", 1)[-1],
+        # Lambda's names for an environment: extensions listen for telemetry on them.
+        "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["sandbox.localdomain", "sandbox"]}],
         "enableServiceLinks": False,
         "automountServiceAccountToken": spec.service_account is not None,
         "terminationGracePeriodSeconds": spec.timeout + STOPPING_SECONDS,
