@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import client_of
-from driving import Driver, eventually
+from driving import Driver, eventually, zipped
 from releases import CHART, Cluster, Failed, Release, run_text, step
 from tests.chart.test_values import commands
 
@@ -38,7 +38,9 @@ SELDOM_USED = {
         "lambent.dev",
         "functions/finalizers",
     ): "only clusters with an admission plugin ask for it",
+    ("controller", "update", "lambent.dev", "layers/finalizers"): "only clusters with an admission plugin ask for it",
     ("controller", "get", "lambent.dev", "functions"): "long code only",
+    ("controller", "get", "lambent.dev", "layers"): "long content only",
     ("controller", "get", "", "pods"): "an answer to a creation that was lost",
     ("controller", "get", "", "configmaps"): "code.configMapRef only",
     ("controller", "get", "", "secrets"): "credentials for code and registries only",
@@ -178,6 +180,26 @@ def test_a_changed_secret_is_noticed_with_the_rights_there_are(stage):
     eventually(lambda: not driver.pods(name))
 
 
+def test_a_layer_is_published_with_the_rights_there_are(stage):
+    """Twice: the first number makes the ConfigMap, the second one changes it."""
+    driver = stage.drivers[0]
+    for value in ("one", "two"):
+        content = {"zipFile": zipped({"python/word.py": f"WORD = {value!r}"})}
+        metadata = {"name": "words", "namespace": driver.namespace}
+        body = {
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Layer",
+            "metadata": metadata,
+            "spec": {"content": content},
+        }
+        stage.cluster.run_kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+        published = lambda: len(stage.cluster.get("fnlv", "-n", driver.namespace)["items"])  # noqa: E731
+        eventually(lambda wanted=1 if value == "one" else 2: published() == wanted)
+    stage.cluster.run_kubectl("wait", "-n", driver.namespace, "--for=condition=Ready", "fnl/words", "--timeout=60s")
+    stage.cluster.run_kubectl("delete", "-n", driver.namespace, "fnl/words")
+    eventually(lambda: published() == 0)
+
+
 def test_helm_uninstall_lets_what_runs_end_and_leaves_no_pod(stage):
     """The running request is answered; environments, processes and policies are gone; functions and CRD stay."""
     driver = stage.drivers[0]
@@ -200,6 +222,8 @@ def test_helm_uninstall_lets_what_runs_end_and_leaves_no_pod(stage):
         assert [fn["metadata"]["name"] for fn in stage.cluster.get("fn", "-n", namespace)["items"]] == ["left"]
     for kept in (
         "crd/functions.lambent.dev",
+        "crd/layers.lambent.dev",
+        "crd/layerversions.lambent.dev",
         "validatingadmissionpolicy/account-annotations.lambent.dev",
         "validatingadmissionpolicybinding/account-annotations.lambent.dev",
     ):

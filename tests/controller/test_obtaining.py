@@ -126,13 +126,18 @@ class TestAnAddress:
             ]
             return [asyncio.create_task(here.shelf.obtain(each, {})) for each in made]
 
+        async def settle_at(count: int) -> None:
+            async with asyncio.timeout(60):
+                while open_now < count:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)  # one more would come now
+            assert open_now == count
+
         tasks = begin("greedy", 10)
-        await asyncio.sleep(0.2)
-        assert open_now == FETCHES_PER_NAMESPACE_MAX
+        await settle_at(FETCHES_PER_NAMESPACE_MAX)
         for namespace in ("b", "c", "d"):
             tasks += begin(namespace, 1)
-        await asyncio.sleep(0.2)
-        assert open_now == FETCHES_MAX
+        await settle_at(FETCHES_MAX)
         gate.set()
         assert all(isinstance(each, StoredCode) for each in await asyncio.gather(*tasks))
         assert most == FETCHES_MAX
