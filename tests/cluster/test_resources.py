@@ -57,6 +57,14 @@ def claim(cluster, driver):
         cluster.run_kubectl("delete", "pvc", name, "-n", driver.namespace, "--ignore-not-found", "--wait=false")
 
 
+@pytest.fixture(params=["Zip", "Image"])
+def both(request, driver) -> Driver:
+    """Functions as archives, and the same as container images."""
+    if request.param == "Image":
+        driver.image_uri = request.getfixturevalue("registry").reference("sample/python")
+    return driver
+
+
 def mounted(arn: str, **more) -> dict:
     return {"fileSystemConfigs": [{"arn": arn, "localMountPath": "/mnt/files", **more}]}
 
@@ -64,9 +72,9 @@ def mounted(arn: str, **more) -> dict:
 # --- file systems -------------------------------------------------------------------------------------------------
 
 
-def test_environments_share_a_file_system(driver: Driver, claim):
+def test_environments_share_a_file_system(both: Driver, claim):
     """What one function writes, another one reads, in another pod; neither is root, and the group is the sandbox's."""
-    name = claim()
+    driver, name = both, claim()
     arn = f"arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/{name}"
     writer, reader = driver.function(FILES, **mounted(name)), driver.function(FILES, **mounted(arn, readOnly=True))
     written = driver.invoke(writer, {"path": "/mnt/files/a", "write": "hello"}).json
@@ -124,8 +132,9 @@ def test_who_writes_more_than_tmp_on_disk_holds_is_evicted_and_it_is_said(driver
     assert driver.condition(name, "Ready")["status"] == "True"
 
 
-def test_who_writes_more_than_tmp_in_memory_holds_gets_enospc(driver: Driver):
+def test_who_writes_more_than_tmp_in_memory_holds_gets_enospc(both: Driver):
     """At once, as in Lambda; the environment lives, and memorySize is still there for the function."""
+    driver = both
     name = driver.function(FILLER, timeout=60, memorySize=256, ephemeralStorage={"size": 512, "medium": "Memory"})
     assert driver.invoke(name, {"mb": 400}).json == "written"
     assert driver.invoke(name, {"mb": 200}).json == [28, "No space left on device"]

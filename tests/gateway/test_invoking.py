@@ -415,6 +415,7 @@ async def test_an_agent_that_dies_under_an_invocation_is_lambdas_exit_error(hous
     assert "Runtime exited with error: signal: killed\nRuntime.ExitError\nEND RequestId: " in log
     assert re.search(r"Max Memory Used: 128 MB\tStatus: error\tError Type: Runtime.OutOfMemory\t\n$", log)
     assert float(re.search(r"\tDuration: ([0-9.]+) ms", log)[1]) < 60_000
+    assert [(pool.invocations, pool.errors) for pool in house.gateway.pools.all()] == [(1, 1)]
     assert len(agent.invocations()) == 1
 
 
