@@ -198,6 +198,8 @@ class Generation:
         invocation = self._invocation
         if self._init is not None:
             self._runtime_waits = self._registration_closed = True
+            if self._extensions is not None:
+                self._extensions.drain()  # they have spoken first
             if self._runtime is not None:
                 self._runtime.pipe.drain()
             took = (time.monotonic() - self._begun) * 1000
