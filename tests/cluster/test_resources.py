@@ -189,7 +189,6 @@ def test_a_small_function_has_its_share_of_a_cpu(driver: Driver):
 SPEAKER = """
 import json, logging, os
 def handler(event, context):
-    logging.getLogger().setLevel("DEBUG")
     logging.getLogger().info("too quiet")
     logging.getLogger().error("loud enough")
     names = ("AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_XRAY_CONTEXT_MISSING",
