@@ -1,0 +1,53 @@
+"""The languages of the suite: what is fetched and compiled once, and one environment of each for all its tests."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+
+from tests.runtimes import languages  # noqa: E402  the path above is what makes `local` importable
+from tests.runtimes.environments import Environment  # noqa: E402
+
+
+def pytest_generate_tests(metafunc):
+    """`language` is every language, `streaming` those whose client can stream: one worker has all of one language."""
+    for fixture, chosen in (("language", languages.ALL), ("streaming", languages.STREAMING)):
+        if fixture in metafunc.fixturenames:
+            params = [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(one.name)) for one in chosen]
+            metafunc.parametrize(fixture, params, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory):
+    """Environments by language: started by the first test that wants one, ended after the last."""
+    environments: dict[str, Environment] = {}
+
+    def start(one: languages.Language) -> Environment:
+        if one.name not in environments:
+            if missing := one.missing_tools():
+                pytest.skip(f"{one.name} needs {', '.join(missing)}")
+            folder = tmp_path_factory.mktemp("".join(filter(str.isalnum, one.name)))
+            environments[one.name] = Environment(one, folder)
+            asyncio.run(environments[one.name].claim())
+        return environments[one.name]
+
+    yield start
+    for environment in environments.values():
+        environment.stop()
+
+
+@pytest.fixture(scope="session")
+def language(request, started) -> Environment:
+    """The environment of one language."""
+    return started(request.param)
+
+
+@pytest.fixture(scope="session")
+def streaming(request, started) -> Environment:
+    """The environment of a language whose client can stream, with a handler that does."""
+    return started(request.param)
