@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 
-from tests.runtimes import languages  # noqa: E402  the path above is what makes `local` importable
-from tests.runtimes.environments import Environment  # noqa: E402
+from tests.runtimes import languages
+from tests.runtimes.environments import Environment
 
 
 def pytest_generate_tests(metafunc):
