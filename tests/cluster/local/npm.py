@@ -18,7 +18,8 @@ from .talking import Failed, run
 IMAGE = Path("runtime-images/nodejs")
 COMPILER_MAJOR = 22  # whose headers the client is compiled with, and who runs the compilation
 ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
-CLIENT_FILES = ("index.mjs", "rapid-client.node", "package.json", "LICENSE", "NOTICE", "THIRD-PARTY-LICENSES")
+# Not package.json: it would make a module of the bootstrap, which will lie beside these.
+CLIENT_FILES = ("index.mjs", "rapid-client.node", "LICENSE", "NOTICE", "THIRD-PARTY-LICENSES")
 TOOLS = ("npm", "cmake", "g++", "make", "python3")
 
 
@@ -54,7 +55,7 @@ def client(repository: Path, cache: Path) -> Path:
         shutil.rmtree(draft / "node_modules")
         (draft / "package-lock.json").unlink()
 
-    key = digests.key([platform.machine(), compiler.name], source, ["package.json", "package-lock.json"])
+    key = digests.key([platform.machine(), compiler.name, *CLIENT_FILES], source, ["package.json", "package-lock.json"])
     return trees.made_once(
         cache / "npm", f"client-{key}", "AWS's client for Node.js (compiles for about 90 s, once)", make
     )
