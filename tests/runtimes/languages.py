@@ -77,7 +77,7 @@ def nodejs(major: int) -> Callable[[Path], Bundle]:
     def build(folder: Path) -> Bundle:
         node = npm.node(ROOT, major, CACHE) / "bin/node"
         bootstrap = launcher(folder, node, ROOT / "runtime-images/nodejs/bootstrap")
-        return Bundle(zipped(files_of(HANDLERS / "nodejs")), bootstrap, npm.client(ROOT, CACHE), waits=True)
+        return Bundle(zipped(files_of(HANDLERS / "nodejs")), bootstrap, npm.client(ROOT, major, CACHE), waits=True)
 
     return build
 

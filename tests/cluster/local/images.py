@@ -118,7 +118,7 @@ def nodejs(major: int) -> Callable[[Path, Path, Path], None]:
 
     def prepare(repository: Path, context: Path, cache: Path) -> None:
         folder = context / "build/images/nodejs"
-        trees.link(npm.client(repository, cache), folder / "runtime")
+        trees.link(npm.client(repository, major, cache), folder / "runtime")
         trees.link(npm.node(repository, major, cache) / "bin", folder / "lang/bin")
 
     return prepare
