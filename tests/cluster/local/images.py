@@ -118,15 +118,17 @@ def nodejs(major: int) -> Callable[[Path, Path, Path], None]:
 
     def prepare(repository: Path, context: Path, cache: Path) -> None:
         folder = context / "build/images/nodejs"
-        trees.link(npm.client(repository, major, cache), folder / "runtime")
-        trees.link(npm.node(repository, major, cache) / "bin", folder / "lang/bin")
+        trees.link(npm.client(repository, max(major, 22), cache), folder / "runtime")
+        (folder / "lang").mkdir()
+        if major > 20:  # which is Debian's own
+            trees.link(npm.node(repository, major, cache) / "bin", folder / "lang/bin")
 
     return prepare
 
 
-def _nodejs(major: int) -> Image:
+def _nodejs(major: int, base: Base = PYTHON) -> Image:
     inputs = ("runtime-images/nodejs", *_AGENT)
-    return Image(f"nodejs{major}", str(major), "runtime-images/nodejs/Dockerfile", inputs, PYTHON, nodejs(major))
+    return Image(f"nodejs{major}", str(major), "runtime-images/nodejs/Dockerfile", inputs, base, nodejs(major))
 
 
 RUNTIMES = (
@@ -138,6 +140,7 @@ RUNTIMES = (
         base=_TRIXIE,
         prepare=site_packages("runtime-images/python/requirements.txt", "build/images/python/site-packages", "3.13"),
     ),
+    _nodejs(20, Base("nodejs20", "trixie", (*PYTHON.packages, "nodejs"), PYTHON.users, PYTHON.groups)),
     _nodejs(22),
     _nodejs(24),
     _java(17, "bookworm"),

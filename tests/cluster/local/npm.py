@@ -78,6 +78,10 @@ def install(source: Path, folder: Path, *options: str, node: Path | None = None)
         shutil.copy2(source / name, folder / name)
     environment = dict(os.environ)
     if node is not None:
-        environment |= {"PATH": f"{node}/bin:{environment['PATH']}", "npm_config_nodedir": str(node)}
+        environment |= {
+            "PATH": f"{node}/bin:{environment['PATH']}",
+            "npm_config_nodedir": str(node),
+            "MAKEFLAGS": f"-j{os.cpu_count() or 1}",
+        }
     command = ["npm", "ci", "--no-audit", "--no-fund", "--no-update-notifier", *options]
     run(command, folder.parent / "npm.log", cwd=folder, env=environment)
