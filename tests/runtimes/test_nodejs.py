@@ -13,13 +13,13 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("Node.js 24")]
 
 @pytest.fixture
 def nodejs(tmp_path):
-    """Starts an agent over Node.js 24 that waits; `files` of layers lie below opt."""
+    """Starts an agent over a Node.js that waits; files of layers lie below opt."""
     agents = []
 
-    def begin(layers: dict[str, str] | None = None) -> Agent:
-        if missing := languages.NODE24.missing_tools():
+    def begin(layers: dict[str, str] | None = None, language: languages.Language = languages.NODE24) -> Agent:
+        if missing := language.missing_tools():
             pytest.skip(f"Node.js needs {', '.join(missing)}")
-        bundle = languages.NODE24.build(tmp_path)
+        bundle = language.build(tmp_path)
         places = {"LAMBENT_BOOTSTRAP": str(bundle.bootstrap), "LAMBENT_RUNTIME_DIR": str(bundle.runtime)}
         agents.append(Agent(tmp_path, managed=False, LAMBENT_PRESTART="1", **places))
         for name, text in (layers or {}).items():
@@ -120,7 +120,7 @@ async def test_an_init_error_fails_the_claim_and_each_invocation(nodejs, source,
 
 async def test_node_22_takes_a_callback(nodejs):
     """As Lambda's nodejs22.x does, the last that does."""
-    caller = await nodejs().connect()
+    caller = await nodejs(language=languages.NODE22).connect()
     source = "exports.handler = (event, context, done) => done(null, event);"
     claimed = await caller.claim(function(source, "index.js", runtime="nodejs22.x"))
     assert claimed.error is None, claimed
