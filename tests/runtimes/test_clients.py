@@ -9,6 +9,7 @@ import pytest
 from tests.runtimes.environments import ARN
 
 from lambent.agent.protocol import names
+from lambent.agent.protocol.http1 import BODY_END
 
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine fetches and compiles the clients
 
@@ -151,3 +152,19 @@ async def test_a_streamed_response_is_whole(streaming):
     assert answer.error is None, streaming.agent.log()[-2000:]
     assert answer.body == b"one two three" or answer.body.endswith(b"\0" * 8 + b"one two three")
     assert (await streaming.invoke("stream", chunks=["again"])).body.endswith(b"again")
+
+
+async def test_a_stream_arrives_chunk_by_chunk(announcing):
+    """For a caller who asks for it: the first chunk is there before the second was written."""
+    caller = await announcing.agent.connect()
+    event = {"do": "stream", "chunks": ["first ", "second"], "pauseMs": 300}
+    caller.send_invoke(event, timeout_ms=60_000, Lambent_Response_Mode="streaming")
+    await caller.event()
+    body = b""
+    while b"first " not in body:
+        body += await caller.event()
+    assert b"second" not in body
+    while (data := await caller.event()) is not BODY_END:
+        body += data
+    assert body.endswith(b"first second")
+    await caller.close()
