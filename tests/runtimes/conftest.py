@@ -30,8 +30,7 @@ def started(tmp_path_factory):
 
     def start(one: languages.Language) -> Environment:
         if one.name not in environments:
-            if missing := one.missing_tools():
-                pytest.skip(f"{one.name} needs {', '.join(missing)}")
+            languages.require(one)
             folder = tmp_path_factory.mktemp("".join(filter(str.isalnum, one.name)))
             environments[one.name] = Environment(one, folder)
             asyncio.run(environments[one.name].claim())

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from local import digests, maven, npm, state, trees
 from local.talking import run
 from tests.agent.driving import ROOT, site_packages, zipped
@@ -50,6 +51,13 @@ class Language:
     def missing_tools(self) -> list[str]:
         """What is not installed here."""
         return [tool for tool in self.tools if shutil.which(tool) is None]
+
+
+def require(language: Language) -> None:
+    """Skips with the reason what has no tool chain here; on a runner, where all of them have to be, that is a failure."""
+    if missing := language.missing_tools():
+        told = f"{language.name} needs {', '.join(missing)}"
+        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
 
 
 def launcher(folder: Path, *words: str | Path) -> Path:

@@ -14,8 +14,7 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("Java")]
 @pytest.fixture
 def java(tmp_path):
     """An agent over Java, and a claim for the suite's handler."""
-    if missing := languages.JAVA.missing_tools():
-        pytest.skip(f"Java needs {', '.join(missing)}")
+    languages.require(languages.JAVA)
     bundle = languages.JAVA.build(tmp_path)
     agent = Agent(
         tmp_path,

@@ -17,8 +17,7 @@ def nodejs(tmp_path):
     agents = []
 
     def begin(layers: dict[str, str] | None = None, language: languages.Language = languages.NODE24) -> Agent:
-        if missing := language.missing_tools():
-            pytest.skip(f"Node.js needs {', '.join(missing)}")
+        languages.require(language)
         bundle = language.build(tmp_path)
         places = {"LAMBENT_BOOTSTRAP": str(bundle.bootstrap), "LAMBENT_RUNTIME_DIR": str(bundle.runtime)}
         agents.append(Agent(tmp_path, managed=False, LAMBENT_PRESTART="1", **places))
