@@ -32,7 +32,7 @@ check: .venv/.synced ## everything that needs no cluster
 	$(BIN)/yamllint -s .
 	$(PYTHON) -m lambent.tools.crds --check
 	$(PYTHON) -m lambent.tools.spec_pages --check
-	$(BIN)/pytest tests --ignore tests/cluster --ignore tests/chart -n 6 -q
+	$(BIN)/pytest tests --ignore tests/cluster --ignore tests/chart -n 6 --dist loadgroup -q
 
 bench: .venv/.synced ## measure side by side; make bench ID=P4,P5 for chosen ones
 	@$(PYTHON) tests/bench $(if $(ID),--ids $(ID)) $(if $(SHORT),--short)

@@ -290,10 +290,10 @@ def test_images_move_to_a_mirror_with_one_value(helm):
     for process in PROCESSES:
         image = rendered.container(process)["image"]
         assert image == f"mirror.example:5000/lambent/lambent@sha256:{'a' * 64}"
-    assert json.loads(rendered.environment("controller")["LAMBENT_RUNTIMES"]) == {
-        "python3.11": "mirror.example:5000/mine/python:7",
-        "provided.al2023": "mirror.example:5000/provided:0.1.0",
-    }
+    offered = json.loads(rendered.environment("controller")["LAMBENT_RUNTIMES"])
+    assert offered["python3.11"] == "mirror.example:5000/mine/python:7"
+    assert offered["provided.al2023"] == "mirror.example:5000/provided:0.1.0"
+    assert all(image.startswith("mirror.example:5000/") for image in offered.values())
 
 
 def test_the_runtimes_offered_are_in_the_catalogue_and_of_this_release(rendered):

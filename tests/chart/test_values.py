@@ -13,12 +13,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "lambent"
 
+RUNTIMES = yaml.safe_load((CHART / "values.yaml").read_text())["runtimes"]
+
 REFUSED = {
     "a misspelt value": ({"watchNamespace": ["one"]}, "watchNamespace"),
     "a misspelt nested value": ({"gateway": {"cpu": 1}}, "gateway"),
     "a second gateway": ({"gateway": {"replicas": 2}}, "maximum"),
     "an unknown log level": ({"logLevel": "loud"}, "logLevel"),
-    "no runtime": ({"runtimes": {"python3.11": None, "provided.al2023": None}}, "runtimes"),
+    "no runtime": ({"runtimes": dict.fromkeys(RUNTIMES)}, "runtimes"),
     "a drain shorter than an invocation may take": ({"gateway": {"drainSeconds": 60}}, "drainSeconds"),
     "a namespace that is none": ({"watchNamespaces": ["Not A Namespace"]}, "watchNamespaces"),
     "a default namespace that is not watched": (
@@ -276,11 +278,11 @@ def test_an_uninstallation_makes_nothing_in_the_namespaces_of_functions(helm):
 
 def test_a_self_test_needs_a_runtime_that_it_speaks(helm, rendered):
     """Without a Python runtime there is none."""
-    assert rendered.environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.11"
-    more = {"runtimes": {"python3.9": "a", "python3.13": "b", "python3.10": "c"}}
-    assert helm.template(more).environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.13"
-    assert "runtime: python3.13\n" in helm.notes(more)
-    only = {"runtimes": {"python3.11": None}}
+    assert rendered.environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.13"
+    more = {"runtimes": {"python3.9": "a", "python3.14": "b", "python3.10": "c"}}
+    assert helm.template(more).environment("selftest")["LAMBENT_SELFTEST_RUNTIME"] == "python3.14"
+    assert "runtime: python3.14\n" in helm.notes(more)
+    only = {"runtimes": {"python3.11": None, "python3.13": None}}
     assert not [each for each in helm.template(only).objects if each["metadata"]["name"].endswith("-selftest")]
     (token,) = rendered.pod("selftest")["volumes"][0]["projected"]["sources"]
     assert "audience" not in token["serviceAccountToken"]

@@ -22,7 +22,7 @@ from driving import Driver
 from local.network import NODE_ADDRESS
 from local.state import State
 from registries import ImageFiles, Registry
-from releases import Cluster, Release, build_images, step
+from releases import FURTHER, RUNTIMES, Cluster, Release, build_images, step
 
 NAMESPACE, OTHER_NAMESPACE, SYSTEM = "lambent-test", "lambent-test-other", "lambent-test-system"
 IDLE_SECONDS = 20
@@ -58,7 +58,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> dict[str, str]:
-    return build_images()
+    return build_images() | build_images(*FURTHER)
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +83,7 @@ def release(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
                     "insecureRegistries": [registries.OPEN, registries.AUTHENTICATED, registries.STALLING],
                 },
                 "runtimes": {
-                    "python3.11": images["python"],
-                    "provided.al2023": images["provided"],
+                    **{identifier: images[name] for identifier, name in RUNTIMES.items()},
                     "python3.10": "localhost/lambent/does-not-exist:1",
                 },
             },

@@ -103,18 +103,34 @@ def run_text(
     return done.stdout
 
 
-def build_images(*, load: bool = True) -> dict[str, str]:
-    """Build (what changed) and load all images; name → reference."""
-    return dict(json.loads(run_text([*LOCAL, "build-images", *([] if load else ["--no-load"])])))
+RUNTIMES = {
+    "java17": "java17",
+    "java21": "java21",
+    "nodejs22.x": "nodejs22",
+    "nodejs24.x": "nodejs24",
+    "provided.al2023": "provided",
+    "python3.11": "python",
+    "python3.13": "python313",
+}
+"""Identifier → name of its image: every runtime that the chart offers."""
+FURTHER = tuple(sorted(set(RUNTIMES.values()) - {"provided", "python"}))
+"""Images that only the tests of runtimes need."""
 
 
-def cluster_and_images() -> tuple[Cluster, dict[str, str]]:
-    """Bring up the cluster and build the images side by side; loading needs both."""
+def build_images(*names: str, load: bool = True) -> dict[str, str]:
+    """Build (what changed) and load images, all that Lambent consists of unless some are named; name → reference."""
+    return dict(json.loads(run_text([*LOCAL, "build-images", *names, *([] if load else ["--no-load"])])))
+
+
+def cluster_and_images(*further: str) -> tuple[Cluster, dict[str, str]]:
+    """Bring up the cluster and build the images, some more too, side by side; loading needs both."""
     with ThreadPoolExecutor(2) as pool:
         cluster, built = pool.submit(Cluster.up), pool.submit(build_images, load=False)
         built.result()
+        if further:
+            build_images(*further, load=False)
         up = cluster.result()
-    return up, build_images()
+    return up, build_images() | (build_images(*further) if further else {})
 
 
 @dataclass(frozen=True)
@@ -131,7 +147,7 @@ class Release:
         merged = {
             "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
             "agent": {"image": images["agent"]},
-            "runtimes": {"python3.11": images["python"], "provided.al2023": images["provided"]},
+            "runtimes": {identifier: images.get(name) for identifier, name in RUNTIMES.items()},  # None: not offered
             **values,
         }
         command = [
@@ -196,4 +212,4 @@ class Release:
 
 if __name__ == "__main__":  # what `make test` does before pytest: its progress is seen, pytest would hide it
     with step("cluster and images (the first time: about a quarter of an hour)"):
-        cluster_and_images()
+        cluster_and_images(*FURTHER)

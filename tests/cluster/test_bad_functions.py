@@ -174,7 +174,7 @@ def test_a_role_without_a_service_account_is_named(any_driver):
 
 
 def test_a_runtime_that_is_not_installed_stalls_with_lambdas_words(driver):
-    name = driver.apply("def handler(e, c): return 1\n", runtime="python3.99")
+    name = driver.apply("def handler(e, c): return 1\n", runtime="python3.14")
     stalled = eventually(lambda: driver.condition(name, "Stalled"))
     assert stalled["reason"] == "RuntimeNotInstalled"
     assert "at 'runtime' failed to satisfy constraint: Member must satisfy enum value set" in stalled["message"]

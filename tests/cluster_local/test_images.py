@@ -39,7 +39,7 @@ def test_an_image_of_docker_has_another_tag(tmp_path: Path) -> None:
     assert building.tag_of(one, tmp_path, with_docker=False) != building.tag_of(one, tmp_path, with_docker=True)
 
 
-@pytest.mark.parametrize("one", images.IMAGES, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", (*images.IMAGES, *images.RUNTIMES, *images.SAMPLES), ids=lambda one: one.name)
 def test_the_dockerfile_is_an_input_of(one: Image) -> None:
     """A changed Dockerfile is a changed image."""
     assert any(one.dockerfile == path or one.dockerfile.startswith(f"{path}/") for path in one.inputs)

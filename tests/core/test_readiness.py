@@ -1,5 +1,7 @@
 """What is true of a function, and what does its status say?"""
 
+from datetime import date
+
 import pytest
 
 from lambent.core.readiness import (
@@ -268,6 +270,7 @@ def test_a_refused_pod_says_what_to_do(row):
 
 
 RUNTIMES = ("python3.12", "python3.11")
+TODAY = date(2026, 11, 28)
 PROBLEMS = {
     "nothing": ({}, None, None, ""),
     "another object with its name": (
@@ -288,7 +291,14 @@ PROBLEMS = {
         None,
         Reason.RUNTIME_NOT_INSTALLED,
         "Value python9 at 'runtime' failed to satisfy constraint: "
-        "Member must satisfy enum value set: [python3.11, python3.12]",
+        "Member must satisfy enum value set: [python3.11, python3.12] or be a valid ARN",
+    ),
+    "a runtime that Lambda takes no more": (
+        {"runtime": "nodejs12.x"},
+        None,
+        Reason.RUNTIME_DEPRECATED,
+        "The runtime parameter of nodejs12.x is no longer supported for creating or updating AWS Lambda functions. "
+        "We recommend you use a supported runtime while creating or updating functions.",
     ),
     "a reserved name": (
         {"environment": {"variables": {"AWS_REGION": "x", "A_B": "1", "_HANDLER": "y"}}},
@@ -317,7 +327,7 @@ PROBLEMS = {
 def test_what_can_never_work_is_said_in_lambdas_words(row):
     """And without the values, which may be secrets."""
     spec, older, reason, words = row
-    problem = find_problem(function(**spec), RUNTIMES, "agent:1", older)
+    problem = find_problem(function(**spec), RUNTIMES, "agent:1", older, TODAY)
     assert (problem and problem.reason) == reason
     assert problem is None or words in problem.message
     assert problem is None or "s3cr3t" not in problem.message
@@ -326,5 +336,30 @@ def test_what_can_never_work_is_said_in_lambdas_words(row):
 def test_the_environment_may_have_four_kilobytes_exactly():
     """Measured as compact JSON, as admission does."""
     room = 4096 - len('{"AB":""}')
-    assert find_problem(function(environment={"variables": {"AB": "x" * room}}), RUNTIMES, "", None) is None
-    assert find_problem(function(environment={"variables": {"AB": "x" * (room + 1)}}), RUNTIMES, "", None) is not None
+    for size, fits in ((room, True), (room + 1, False)):
+        full = function(environment={"variables": {"AB": "x" * size}})
+        assert (find_problem(full, RUNTIMES, "", None, TODAY) is None) == fits
+
+
+CALENDAR = {
+    "a new one, the day before": ("python3.9", None, date(2027, 1, 31), Reason.RUNTIME_NOT_INSTALLED),
+    "a new one, on the day": ("python3.9", None, date(2027, 2, 1), Reason.RUNTIME_DEPRECATED),
+    "one that exists, between the days": ("python3.9", "0123", date(2027, 3, 2), Reason.RUNTIME_NOT_INSTALLED),
+    "one that exists, on the last day": ("python3.9", "0123", date(2027, 3, 3), Reason.RUNTIME_DEPRECATED),
+    "a new one whose block of creation is unknown": ("ruby3.4", None, date(2028, 5, 31), Reason.RUNTIME_DEPRECATED),
+    "no known day": ("provided.al2", None, date(2040, 1, 1), Reason.RUNTIME_NOT_INSTALLED),
+}
+
+
+@pytest.mark.parametrize("row", CALENDAR.values(), ids=CALENDAR)
+def test_lambdas_calendar_decides_of_runtimes_without_an_image(row):
+    """A new function is refused earlier than one that exists."""
+    runtime, revision, today, reason = row
+    seen = function(runtime=runtime)
+    seen = seen.model_copy(update={"status": seen.status.model_copy(update={"revision": revision})})
+    assert find_problem(seen, RUNTIMES, "", None, today).reason == reason
+
+
+def test_what_has_an_image_runs_whatever_lambdas_calendar_says():
+    """Who hosts it decides for how long."""
+    assert find_problem(function(runtime="nodejs12.x"), ("nodejs12.x",), "", None, TODAY) is None

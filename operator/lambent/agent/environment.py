@@ -1,6 +1,7 @@
 """The environment variables of the runtime: Lambda's own, then the function's, which cannot override reserved ones."""
 
 import os
+import re
 import time
 from typing import Final
 
@@ -38,6 +39,8 @@ _OF_EVERY_RUNTIME: Final = {
     "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
 }
 
+_LANGUAGE: Final = re.compile(r"([a-z]+)([0-9.]*)")
+
 OWN_PREFIX: Final = "LAMBENT_"
 """The agent's own variables: kept from children whoever sets them."""
 
@@ -62,17 +65,31 @@ def standing_variables(settings: Settings, runtime_port: int) -> dict[str, str]:
         "LANG": "en_US.UTF-8",
         "PATH": f"/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:{opt}/bin",
         "LD_LIBRARY_PATH": (f"/var/lang/lib:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{opt}/lib"),
-        "PYTHONPATH": runtime,
-        "NODE_PATH": f"{opt}/nodejs/node20/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules:{task}",
-        "GEM_PATH": f"{task}/vendor/bundle/ruby/3.3.0:{opt}/ruby/gems/3.3.0",
-        "AWS_LAMBDA_DOTNET_PREJIT": "Once",
     }
+
+
+def language_variables(identifier: str, settings: Settings) -> dict[str, str]:
+    """What a managed runtime of this language has besides: where its libraries lie, layers' before the function's."""
+    task, opt, runtime = settings.task_root, settings.opt_root, settings.runtime_dir
+    known = _LANGUAGE.match(identifier)
+    family, version = known.groups() if known else ("", "")
+    if family == "python":
+        return {"PYTHONPATH": runtime}
+    if family == "nodejs":
+        major = version.partition(".")[0]
+        own = f"{opt}/nodejs/node{major}/node_modules:" if major else ""
+        return {"NODE_PATH": f"{own}{opt}/nodejs/node_modules:{runtime}/node_modules:{runtime}:{task}"}
+    if family == "ruby":
+        places = f"{task}/vendor/bundle/ruby/{version}.0:{opt}/ruby/gems/{version}.0"
+        return {"GEM_PATH": places, "RUBYLIB": f"{task}:{runtime}/lib:{opt}/ruby/lib"}
+    return {"AWS_LAMBDA_DOTNET_PREJIT": "Once"} if family == "dotnet" else {}
 
 
 def runtime_variables(claim: Claim, settings: Settings, standing: dict[str, str], log_stream: str) -> dict[str, str]:
     """Everything the runtime's process gets for this function."""
     own = {name: value for name, value in {**claim.env, **settings.variables}.items() if _allowed(name)}
-    variables = {**standing, **own, **_identity(claim, log_stream)}
+    languages = language_variables(claim.runtime, settings) if settings.program is None else {}
+    variables = {**standing, **languages, **own, **_identity(claim, log_stream)}
     if settings.program is not None:
         variables["_HANDLER"] = claim.handler or settings.program.handler
     host, _, port = variables["AWS_XRAY_DAEMON_ADDRESS"].rpartition(":")

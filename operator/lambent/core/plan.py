@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from lambent.core import exhaustion, layer_use, narrowing, readiness, references, revisions, scaling, validity
 from lambent.core.layer_use import ResolvedLayer
@@ -156,7 +157,8 @@ def plan(seen: Observation, installation: Installation, state: PlanState) -> Pla
     function = seen.function
     if function.deleting:
         return _farewell(seen, state)
-    stalled = validity.find_problem(function, installation.runtimes, installation.agent_image, seen.older)
+    today = date.fromisoformat(seen.timestamp[:10])
+    stalled = validity.find_problem(function, installation.runtimes, installation.agent_image, seen.older, today)
     if stalled is None and seen.code is None:
         return Plan((ObtainCode(),), state, None)
     if stalled is None and isinstance(seen.code, Problem) and seen.code.reason in _FINAL:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from datetime import date
 
 from lambent.core.readiness import Problem
 from lambent.model import environment_variables as variables_rules
-from lambent.model import limits
+from lambent.model import limits, runtimes
 from lambent.model.conditions import Reason
 from lambent.model.functions import FunctionObject, FunctionSpec
 
@@ -22,7 +23,7 @@ IMAGE_WITHOUT_URI = "Please provide ImageUri when creating a function with packa
 
 
 def find_problem(
-    function: FunctionObject, runtimes: Iterable[str], agent_image: str, older: str | None
+    function: FunctionObject, installed: Iterable[str], agent_image: str, older: str | None, today: date
 ) -> Problem | None:
     """What only a person can change about this function, or None. `older` is another object with its name."""
     spec = function.spec
@@ -37,14 +38,19 @@ def find_problem(
         return _environment_problem(spec) if agent_image else Problem(Reason.INVALID_IMAGE, NO_IMAGES)
     if not spec.runtime or not spec.handler:
         return Problem(Reason.INVALID_SPEC, MANDATORY)
-    installed = sorted(runtimes)
     if spec.runtime not in installed:
-        return Problem(
-            Reason.RUNTIME_NOT_INSTALLED,
-            f"Value {spec.runtime} at 'runtime' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(installed)}]",
-        )
+        return _runtime_problem(spec.runtime, sorted(installed), today, exists=function.status.revision is not None)
     return _environment_problem(spec)
+
+
+def _runtime_problem(runtime: str, installed: list[str], today: date, *, exists: bool) -> Problem:
+    """Of a runtime without an image. One that has an image runs, whatever Lambda's calendar says of it."""
+    known = runtimes.CATALOGUE.get(runtime)
+    if known is not None and known.blocked(today, exists=exists):
+        return Problem(Reason.RUNTIME_DEPRECATED, runtimes.UNSUPPORTED.format(runtime=runtime))
+    return Problem(
+        Reason.RUNTIME_NOT_INSTALLED, runtimes.NOT_A_MEMBER.format(runtime=runtime, members=", ".join(installed))
+    )
 
 
 def _environment_problem(spec: FunctionSpec) -> Problem | None:

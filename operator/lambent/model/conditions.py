@@ -37,6 +37,7 @@ class Reason(StrEnum):
     INVALID_CODE = "InvalidCode"
     CODE_STORE_UNAVAILABLE = "CodeStoreUnavailable"
     RUNTIME_NOT_INSTALLED = "RuntimeNotInstalled"
+    RUNTIME_DEPRECATED = "RuntimeDeprecated"
     CODE_UNAVAILABLE = "CodeUnavailable"
     INVALID_IMAGE = "InvalidImage"
     IMAGE_UNAVAILABLE = "ImageUnavailable"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from . import environment_variables, limits
+from . import environment_variables, limits, runtimes
 from .codes import Code, Origin
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
 from .fields import Fields, KubernetesName
@@ -129,6 +129,11 @@ class Environment(Fields):
     ] = Field(default_factory=list)
 
 
+_NO_RUNTIME = (
+    "'" + runtimes.NOT_A_MEMBER.format(runtime="%", members=", ".join(runtimes.CATALOGUE)).replace("'", "\\'") + "'"
+).replace("%", "' + self.runtime + '")
+
+
 class FunctionSpec(Fields):
     """What the function is to be."""
 
@@ -138,6 +143,12 @@ class FunctionSpec(Fields):
             "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
             ".runtime",
             "FieldValueRequired",
+        ),
+        Rule(
+            "!has(self.runtime) || self.runtime in [" + ", ".join(f"'{one}'" for one in runtimes.CATALOGUE) + "]",
+            "the runtime is none of Lambda's",
+            ".runtime",
+            message_expression=_NO_RUNTIME,
         ),
         Rule(
             "!has(self.code.inline) || !has(self.runtime) || self.runtime.startsWith('python') || "
@@ -223,7 +234,6 @@ class FunctionSpec(Fields):
         Field(
             min_length=1,
             max_length=64,
-            pattern=r"^[a-z][a-z0-9.]*$",
             description="Identifier of the runtime, such as python3.11 or provided.al2023. Required with packageType "
             "Zip; the chart value `runtimes` says which are installed.",
         ),

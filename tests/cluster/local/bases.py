@@ -53,5 +53,6 @@ def mmdebstrap(base: Base) -> list[str]:
         "--dpkgopt=force-unsafe-io",  # no fsync for each file of a tree that becomes one tar
         f"--include={','.join(base.packages)}",
         *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
+        '--essential-hook=mkdir -p "$1/usr/share/man/man1"',  # Java's alternatives want to put links there
         *(f"--customize-hook={hook}" for hook in (*hooks, clean, *base.commands)),
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import bases, digests
 from .builders import Buildah, Builder, Docker
-from .images import IMAGES, SAMPLES, Image
+from .images import IMAGES, RUNTIMES, SAMPLES, Image
 from .state import State
 from .talking import Failed, step
 
@@ -35,7 +35,7 @@ class Built:
 def build(state: State, names: Iterable[str], with_docker: bool) -> list[Built]:
     """Build the named images; when none is named, all that Lambent consists of."""
     wanted = set(names)
-    everything = (*IMAGES, *SAMPLES)
+    everything = (*IMAGES, *RUNTIMES, *SAMPLES)
     if unknown := wanted - {image.name for image in everything}:
         raise Failed(f"no such image: {', '.join(sorted(unknown))}; there are {', '.join(i.name for i in everything)}")
     for leftover in (*state.images.glob("tmp*"), *(state.root / "wheels").glob("tmp*")):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import wheels
+from . import maven, npm, trees, wheels
 from .talking import run
 
 
@@ -41,11 +41,11 @@ class Image:
     prepare: Callable[[Path, Path, Path], None] = lambda repository, context, cache: None
 
 
-def site_packages(requirements: str, target: str) -> Callable[[Path, Path, Path], None]:
-    """Prepare by installing a locked requirements file of the repository into a folder of the context."""
+def site_packages(requirements: str, target: str, python: str = "3.11") -> Callable[[Path, Path, Path], None]:
+    """Prepare by installing a locked requirements file of the repository, for a Python, into a folder of the context."""
 
     def prepare(repository: Path, context: Path, cache: Path) -> None:
-        wheels.install(repository / requirements, context / target, cache / "wheels")
+        wheels.install(repository / requirements, context / target, cache / "wheels", python)
 
     return prepare
 
@@ -96,6 +96,57 @@ IMAGES = (
         base=WORKSHOP,
     ),
 )
+
+_AGENT = ("operator/lambent/__init__.py", "operator/lambent/agent")
+_TRIXIE = Base("python-trixie", "trixie", PYTHON.packages, PYTHON.users, PYTHON.groups)
+
+
+def _java(major: int, suite: str) -> Image:
+    packages = (*PYTHON.packages, f"openjdk-{major}-jre-headless")
+    base = Base(f"java{major}", suite, packages, PYTHON.users, PYTHON.groups)
+    inputs = ("runtime-images/java", *_AGENT)
+    return Image(f"java{major}", str(major), "runtime-images/java/Dockerfile", inputs, base, java_client)
+
+
+def java_client(repository: Path, context: Path, cache: Path) -> None:
+    """Prepare by bringing the jars of AWS's client."""
+    trees.link(maven.client(repository, cache), context / "build/images/java/lib")
+
+
+def nodejs(major: int) -> Callable[[Path, Path, Path], None]:
+    """Prepare by bringing Node.js of a major and AWS's client."""
+
+    def prepare(repository: Path, context: Path, cache: Path) -> None:
+        folder = context / "build/images/nodejs"
+        trees.link(npm.client(repository, max(major, 22), cache), folder / "runtime")
+        (folder / "lang").mkdir()
+        if major > 20:  # which is Debian's own
+            trees.link(npm.node(repository, major, cache) / "bin", folder / "lang/bin")
+
+    return prepare
+
+
+def _nodejs(major: int, base: Base = PYTHON) -> Image:
+    inputs = ("runtime-images/nodejs", *_AGENT)
+    return Image(f"nodejs{major}", str(major), "runtime-images/nodejs/Dockerfile", inputs, base, nodejs(major))
+
+
+RUNTIMES = (
+    Image(
+        name="python313",
+        version="3.13",
+        dockerfile="runtime-images/python/Dockerfile",
+        inputs=("runtime-images/python", *_AGENT),
+        base=_TRIXIE,
+        prepare=site_packages("runtime-images/python/requirements.txt", "build/images/python/site-packages", "3.13"),
+    ),
+    _nodejs(20, Base("nodejs20", "trixie", (*PYTHON.packages, "nodejs"), PYTHON.users, PYTHON.groups)),
+    _nodejs(22),
+    _nodejs(24),
+    _java(17, "bookworm"),
+    _java(21, "trixie"),
+)
+"""Further managed runtimes: built when they are named. The tests of runtimes name them; the demo needs none."""
 
 _CLIENT = "runtime-images/python/requirements.txt"
 _CLIENT_FILES = site_packages(_CLIENT, "build/images/sample/site-packages")

@@ -16,34 +16,33 @@ from pathlib import Path
 from . import digests
 from .talking import Failed, run
 
-PYTHON_VERSION = "3.11"  # of the images' interpreter, whatever runs this program
 MANYLINUX = tuple(f"{name}_{platform.machine()}" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"))
 
 
-def install(requirements: Path, target: Path, cache: Path) -> None:
-    """Put the packages of a requirements file into the folder `target`."""
-    tree = cache / digests.key([PYTHON_VERSION], requirements.parent, [requirements.name])
+def install(requirements: Path, target: Path, cache: Path, python: str) -> None:
+    """Put the packages of a requirements file, for the Python of an image, into the folder `target`."""
+    tree = cache / digests.key([python], requirements.parent, [requirements.name])
     if not tree.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            fetch(requirements, Path(scratch) / "tree")
+            fetch(requirements, Path(scratch) / "tree", python)
             (Path(scratch) / "tree").rename(tree)
     # Links instead of copies: the builder only reads them.
     shutil.copytree(tree, target, copy_function=os.link)
 
 
-def fetch(requirements: Path, folder: Path) -> None:
+def fetch(requirements: Path, folder: Path, python: str) -> None:
     """Install into an empty folder; leaves out the scripts (of this machine's python) and byte code."""
-    command = [*installer(folder.parents[2]), "--require-hashes", "--target", folder, "-r", requirements]
+    command = [*installer(folder.parents[2], python), "--require-hashes", "--target", folder, "-r", requirements]
     run(command, folder.parent.parent / "install.log")
     (folder / ".lock").unlink(missing_ok=True)  # of uv
     for scripts in (folder / "bin", *folder.rglob("__pycache__")):
         shutil.rmtree(scripts, ignore_errors=True)
 
 
-def installer(programs: Path) -> list[str | Path]:
-    """uv, also the one that `make` keeps in `programs`, else any Python's pip; told to serve the images' Python."""
-    only = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", PYTHON_VERSION]
+def installer(programs: Path, version: str) -> list[str | Path]:
+    """uv, also the one that `make` keeps in `programs`, else any Python's pip; told to serve the Python of an image."""
+    only = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", version]
     for uv in filter(None, (shutil.which("uv"), shutil.which("uv", path=str(programs / "uv/bin")))):
         return [uv, "pip", "install", *only]  # 4 s where pip takes 30
     for python in filter(None, (sys.executable, shutil.which("python3"))):

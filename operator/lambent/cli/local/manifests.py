@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -115,7 +116,7 @@ def judge(manifest: Manifest, extra: Iterable[str]) -> FunctionSpec:
     except ValidationError as error:
         raise manifest.unfit("; ".join(_worded(each) for each in error.errors())) from error
     known = {*runtimes.CATALOGUE, *_of_a_family(manifest.text("runtime"))}
-    problem = find_problem(function, known, "any", None)
+    problem = find_problem(function, known, "any", None, datetime.now(UTC).date())
     said = problem.message if problem is not None else _of_the_code(manifest) or _of_variables(extra)
     if said:
         raise manifest.unfit(said)

@@ -1,0 +1,59 @@
+"""The languages of the suite: what is fetched and compiled once, and one environment of each for all its tests."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+
+from tests.runtimes import languages
+from tests.runtimes.environments import Environment
+
+
+def pytest_generate_tests(metafunc):
+    """Each fixture's languages; one worker has all of one language."""
+    fixtures = {"language": languages.ALL, "streaming": languages.STREAMING, "announcing": languages.ANNOUNCING}
+    for fixture, chosen in fixtures.items():
+        if fixture in metafunc.fixturenames:
+            params = [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(one.name)) for one in chosen]
+            metafunc.parametrize(fixture, params, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory):
+    """Environments by language: started by the first test that wants one, ended after the last."""
+    environments: dict[str, Environment] = {}
+
+    def start(one: languages.Language) -> Environment:
+        if one.name not in environments:
+            languages.require(one)
+            folder = tmp_path_factory.mktemp("".join(filter(str.isalnum, one.name)))
+            environments[one.name] = Environment(one, folder)
+            asyncio.run(environments[one.name].claim())
+        return environments[one.name]
+
+    yield start
+    for environment in environments.values():
+        environment.stop()
+
+
+@pytest.fixture(scope="session")
+def language(request, started) -> Environment:
+    """The environment of one language."""
+    return started(request.param)
+
+
+@pytest.fixture(scope="session")
+def streaming(request, started) -> Environment:
+    """The environment of a language whose client can stream, with a handler that does."""
+    return started(request.param)
+
+
+@pytest.fixture(scope="session")
+def announcing(request, started) -> Environment:
+    """The environment of a language whose client says that it streams."""
+    return started(request.param)

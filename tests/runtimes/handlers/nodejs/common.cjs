@@ -1,0 +1,2 @@
+// As a CommonJS module.
+exports.handler = require("./deeds.cjs").act;
