@@ -162,12 +162,12 @@ async def test_nothing_else_is_accepted_while_a_response_is_streamed(stream):
 
 async def test_a_timeout_ends_the_stream_with_its_error(stream):
     """Sandbox.Timedout after what was sent; the environment is reset."""
-    await stream.begin(timeout_ms=300)
+    await stream.begin(timeout_ms=700)
     stream.write(encode_chunk(b"so far"))
     await stream.caller.event()
     body, kind, details = await stream.failed()
     assert (body, kind) == (b"so far", "Sandbox.Timedout")
-    assert details["errorMessage"] == "RequestId: one Error: Task timed out after 0.30 seconds"
+    assert details["errorMessage"] == "RequestId: one Error: Task timed out after 0.70 seconds"
     assert (await stream.caller.state()).state is State.FAILED
 
 

@@ -56,7 +56,7 @@ async def house(make_house, boto_port, tmp_path):
     digest = hashlib.sha256(code)
     house.cluster.blobs[digest.hexdigest()] = code
     status = {"codeSha256": base64.b64encode(digest.digest()).decode(), "codeSize": len(code)}
-    body = function(status=status)
+    body = function(status=status, timeout=60)
     body["spec"]["runtime"] = "provided.al2023"
     house.hello = house.cluster.apply(body)
     agent = await asyncio.to_thread(Agent, tmp_path, False)
@@ -98,6 +98,14 @@ async def test_the_log_comes_with_the_last_event(house, client):
     assert (payload, "seen 7" in log, "REPORT RequestId" in log) == (b"a", True, True)
 
 
+async def may_take(house, seconds: int) -> None:
+    """The function's timeout, from the next invocation on."""
+    house.hello["spec"]["timeout"] = seconds
+    house.cluster.apply(house.hello)
+    uid = house.hello["metadata"]["uid"]
+    await house.eventually(lambda: house.gateway.table.route_of(uid).timeout_ms == seconds * 1000)
+
+
 FAILURES = {
     "an error in the trailers": (
         {"pieces": ["half"], "fail": {"errorType": "Runtime.Broken", "errorMessage": "m"}},
@@ -116,12 +124,11 @@ FAILURES = {
 @pytest.mark.parametrize(("event", "expected"), FAILURES.values(), ids=FAILURES)
 async def test_a_failure_is_told_by_the_last_event(house, client, event, expected):
     """After whatever was sent; the environment works again."""
-    house.hello["spec"]["timeout"] = 1
-    house.cluster.apply(house.hello)
-    await house.eventually(lambda: house.gateway.table.route_of(house.hello["metadata"]["uid"]).timeout_ms == 1000)
+    await may_take(house, 1 if "sleep" in event else 60)
     payload, completion = await client.invoke(event)
     assert (payload, completion["ErrorCode"]) == expected[:2]
     assert expected[2] in completion["ErrorDetails"]
+    await may_take(house, 60)
     assert await client.invoke({"pieces": ["again"]}) == (b"again", {})
 
 
