@@ -6,8 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -137,7 +135,7 @@ async def test_an_agent_killed_under_a_stream_is_runtime_exit_error(house, clien
     answer = await client.begin({"pieces": ["half", "never"], "gate": str(tmp_path / "never")})
     events = iter(answer["EventStream"])
     await asyncio.to_thread(next, events)
-    os.kill(house.real.process.pid, signal.SIGKILL)
+    house.real.stop()  # with all that it has started, as a container ends
     house.cluster.end(pod_of(house.hello, "pod-0"), "OOMKilled", 137)
     ((completion,),) = [tuple(each.values()) for each in await asyncio.to_thread(list, events)]
     assert completion["ErrorCode"] == "Runtime.ExitError"
