@@ -18,6 +18,7 @@ from lambent.agent.response_streams import ResponseStream
 from lambent.agent.supervising import descendants
 
 MEGABYTE = 1024 * 1024
+MODE = b"Lambda-Runtime-Function-Response-Mode: streaming\r\n"
 
 
 class Streaming:
@@ -26,12 +27,14 @@ class Streaming:
     def __init__(self, agent, caller, runtime) -> None:
         self.agent, self.caller, self.runtime = agent, caller, runtime
 
-    async def begin(self, fields: bytes = b"Content-Type: text/event-stream\r\n", timeout_ms: int = 20_000) -> None:
+    async def begin(
+        self, fields: bytes = b"Content-Type: text/event-stream\r\n", timeout_ms: int = 20_000, mode: bytes = MODE
+    ) -> None:
         self.caller.send_invoke(request_id="one", timeout_ms=timeout_ms, Lambent_Response_Mode="streaming")
         await self.runtime.answer()
         self.write(
-            b"POST %bone/response HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-            b"Lambda-Runtime-Function-Response-Mode: streaming\r\n%b\r\n" % (PREFIX, fields)
+            b"POST %bone/response HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n%b%b\r\n"
+            % (PREFIX, mode, fields)
         )
 
     def write(self, data: bytes) -> None:
@@ -85,6 +88,17 @@ async def test_pieces_arrive_as_they_are_written(stream):
     assert float(trailers[names.DURATION_MS_KEY]) > 0
     assert names.FUNCTION_ERROR_KEY not in trailers
     assert (await stream.caller.state()).state is State.IDLE
+
+
+async def test_chunks_are_streamed_although_the_runtime_names_no_mode(stream):
+    """AWS's client for Go never does; what counts is that the caller wants them as they come."""
+    await stream.begin(mode=b"")
+    assert (await stream.caller.event()).status == 200
+    stream.write(encode_chunk(b"first"))
+    assert await stream.caller.event() == b"first"
+    stream.write(LAST_CHUNK + b"\r\n")
+    assert (await stream.runtime.answer()).json() == {"status": "OK"}
+    assert await stream.caller.event() is BODY_END
 
 
 async def test_the_next_invocation_may_be_buffered_again(stream):

@@ -16,7 +16,7 @@ from tests.runtimes.environments import Environment
 
 def pytest_generate_tests(metafunc):
     """Each fixture's languages; one worker has all of one language."""
-    fixtures = {"language": languages.ALL, "streaming": languages.STREAMING, "announcing": languages.ANNOUNCING}
+    fixtures = {"language": languages.ALL, "streaming": languages.STREAMING}
     for fixture, chosen in fixtures.items():
         if fixture in metafunc.fixturenames:
             params = [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(one.name)) for one in chosen]
@@ -50,10 +50,4 @@ def language(request, started) -> Environment:
 @pytest.fixture(scope="session")
 def streaming(request, started) -> Environment:
     """The environment of a language whose client can stream, with a handler that does."""
-    return started(request.param)
-
-
-@pytest.fixture(scope="session")
-def announcing(request, started) -> Environment:
-    """The environment of a language whose client says that it streams."""
     return started(request.param)

@@ -185,5 +185,3 @@ STREAMING = (
     GO,
     RUST,
 )
-ANNOUNCING = tuple(one for one in STREAMING if one is not GO)
-"""Whose client sends Lambda-Runtime-Function-Response-Mode. AWS's for Go 1.55.1 posts chunks, but never says so."""

@@ -154,9 +154,9 @@ async def test_a_streamed_response_is_whole(streaming):
     assert (await streaming.invoke("stream", chunks=["again"])).body.endswith(b"again")
 
 
-async def test_a_stream_arrives_chunk_by_chunk(announcing):
+async def test_a_stream_arrives_chunk_by_chunk(streaming):
     """For a caller who asks for it: the first chunk is there before the second was written."""
-    caller = await announcing.agent.connect()
+    caller = await streaming.agent.connect()
     event = {"do": "stream", "chunks": ["first ", "second"], "pauseMs": 300}
     caller.send_invoke(event, timeout_ms=60_000, Lambent_Response_Mode="streaming")
     await caller.event()

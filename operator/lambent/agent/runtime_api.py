@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from .connections import Connection, Peers
-from .protocol.heads import ProtocolError, RequestHead
+from .protocol.heads import CHUNKED, ProtocolError, RequestHead
 from .protocol.http1 import Request, Sink
 from .protocol.names import MAX_RESPONSE_BYTES, MAX_STREAMED_BYTES
 from .protocol.writing import CONTINUE, STATUS_LINES, encode_response
@@ -226,8 +226,10 @@ class RuntimeConnection(Connection):
         if not head.target.startswith(_POSTS):
             route = self._api.route(head.target)
             return route.most if route is not None else 0  # nothing else has a body worth keeping
-        # What waits before it must be answered first.
-        if head.headers.get(MODE_KEY) == STREAMING and not self._busy and not self._decoder.ahead:
+        mode = head.headers.get(MODE_KEY)
+        # AWS's client for Go never names the mode, it just posts chunks. What waits before it must be answered first.
+        streamed = mode == STREAMING or (mode is None and head.length == CHUNKED)
+        if streamed and not self._busy and not self._decoder.ahead:
             stream = self._api.open_stream(self, head)
             if stream is not None:
                 self._busy, self._stream, self.proven = True, stream, True
