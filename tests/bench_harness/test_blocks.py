@@ -45,8 +45,10 @@ def test_blocks_run_in_whole_rounds_until_there_are_enough(monkeypatch):
     quiet(monkeypatch, always=True)
     sides = {"ours": responder(), "theirs": responder()}
     enough = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=9, n=1), CORES, "test")
-    assert [block.side for block in enough.quiet] == ["ours", "theirs", "theirs", "ours"]
-    assert all(block.loaded.n > 0 and block.loaded.errors == 0 for block in enough.quiet)
+    # on a busy machine a stretch as short as this may see nothing, and then there is another round
+    assert [block.side for block in enough.quiet] == ["ours", "theirs", "theirs", "ours"] * (len(enough.quiet) // 4)
+    assert blocks.samples(enough.quiet) > 0
+    assert all(block.loaded.errors == 0 for block in enough.quiet)
     never = blocks.interleave(sides, Shape(SHORT, blocks=1, most_blocks=3, n=10**9), CORES, "test")
     assert [block.side for block in never.quiet] == ["ours", "theirs", "theirs", "ours"] * 2
 

@@ -132,7 +132,7 @@ async def test_a_claim_says_how_to_log_and_how_to_trace():
 
 async def test_lambent_adds_no_variable_of_its_own():
     """What is not Lambda's or the function's would be a surprise to somebody."""
-    others = {"LD_LIBRARY_PATH", "PYTHONPATH", "NODE_PATH", "GEM_PATH", "AWS_LAMBDA_DOTNET_PREJIT"}
+    others = {"LD_LIBRARY_PATH", "PYTHONPATH"}
     variables = await variables_of(loggingConfig={"logFormat": "JSON"})
     assert variables.keys() == ALWAYS.keys() | others | {"AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"}
 
