@@ -32,6 +32,8 @@ SELDOM_USED = {
     ("controller", "create", "networking.k8s.io", "networkpolicies"): "an apply of what is not there needs it too",
     ("controller", "list", "", "configmaps"): "functions that refer to one only",
     ("controller", "watch", "", "configmaps"): "functions that refer to one only",
+    ("controller", "list", "", "persistentvolumeclaims"): "functions with fileSystemConfigs only",
+    ("controller", "watch", "", "persistentvolumeclaims"): "functions with fileSystemConfigs only",
     (
         "controller",
         "update",
