@@ -139,7 +139,7 @@ def test_no_planted_secret_is_found_anywhere(cluster, driver, release, gateway_u
         )
     # values that make a function Stalled, a pod refused, an archive unreadable
     too_large = {f"LARGE_{i}": plant() for i in range(8)}
-    names.append(driver.apply(SOURCES["works"], runtime="ruby3.3", environment={"variables": too_large}))
+    names.append(driver.apply(SOURCES["works"], runtime="python3.9", environment={"variables": too_large}))
     while len(planted) < PLANTED - 4:
         plant()
     for word in planted[-4:]:
