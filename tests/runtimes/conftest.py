@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from pathlib import Path
 
@@ -14,12 +15,21 @@ from tests.runtimes import languages
 from tests.runtimes.environments import Environment
 
 
+def family(language: languages.Language) -> str:
+    """The language's name without its variant."""
+    return "".join(itertools.takewhile(str.isalpha, language.name))
+
+
 def pytest_generate_tests(metafunc):
-    """Each fixture's languages; one worker has all of one language."""
+    """Each fixture's languages; one worker has all of a language.
+
+    AWS's client for Java writes its library into /tmp, which here is everybody's: a second one that starts at the same
+    time would pull it from under the first.
+    """
     fixtures = {"language": languages.ALL, "streaming": languages.STREAMING}
     for fixture, chosen in fixtures.items():
         if fixture in metafunc.fixturenames:
-            params = [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(one.name)) for one in chosen]
+            params = [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(family(one))) for one in chosen]
             metafunc.parametrize(fixture, params, indirect=True, scope="session")
 
 

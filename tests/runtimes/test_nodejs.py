@@ -8,7 +8,7 @@ from tests.runtimes import languages
 
 from lambent.agent.protocol.states import State
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("Node.js 24")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("Node")]
 
 
 @pytest.fixture
