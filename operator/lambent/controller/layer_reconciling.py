@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from lambent.adapters.kube.events import Happening, Regarding
 from lambent.adapters.kube.resources import LAYER_VERSIONS, LAYERS
 from lambent.controller.applying import Tools
+from lambent.controller.beginning import Beginner
 from lambent.controller.layer_book import MalformedLayer
 from lambent.controller.measuring import ERROR, SUCCESS
 from lambent.controller.numbering import next_number
@@ -22,7 +20,7 @@ from lambent.core.layers import Observation, ObtainContent, Publish, RecordEvent
 from lambent.core.readiness import Problem, StoredCode
 from lambent.model import names
 from lambent.model.conditions import Reason
-from lambent.model.errors import LambentError, Refused, Unavailable
+from lambent.model.errors import Refused, Unavailable
 from lambent.model.layers import LayerObject, LayerStatus
 
 log = logging.getLogger(__name__)
@@ -33,16 +31,16 @@ STEPS_MAX = 4
 """Obtain, publish, write: each at most once, and what follows from it."""
 
 
-class LayerReconciler:
+class LayerReconciler(Beginner):
     """Works on one Layer at a time per uid; the queue sees to that."""
 
     def __init__(self, tools: Tools, shelf: CodeShelf, region: str) -> None:
+        super().__init__()
         self._tools = tools
         self._book = tools.store.layers
         self._shelf = shelf
         self._region = region
         self._judged: set[str] = set()
-        self._begun: set[asyncio.Task[None]] = set()
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Layer; returns in how many seconds to do so again, None when only an event can matter."""
@@ -165,24 +163,3 @@ class LayerReconciler:
     def has_judged(self, uid: str) -> bool:
         """Whether this Layer was worked on before."""
         return uid in self._judged
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._begun.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._begun.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("%s", error, exc_info=None if isinstance(error, LambentError) else error)
-
-    async def settle(self) -> None:
-        """Wait for everything that was begun."""
-        while self._begun:
-            await asyncio.wait(self._begun)
-
-    async def close(self) -> None:
-        """End everything that was begun."""
-        for task in self._begun:
-            task.cancel()
-        await asyncio.gather(*self._begun, return_exceptions=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from lambent.controller import applying
 from lambent.controller.applying import Tools
+from lambent.controller.beginning import Beginner
 from lambent.controller.measuring import ERROR, SUCCESS
 from lambent.controller.store import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
@@ -56,18 +56,18 @@ class _Memory:
     """Pods that gateways are being asked about."""
 
 
-class Reconciler:
+class Reconciler(Beginner):
     """Works on one Function at a time per uid; the queue sees to that."""
 
     def __init__(
         self, tools: Tools, shelf: CodeShelf, installation: Installation, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        super().__init__()
         self._tools = tools
         self._shelf = shelf
         self._installation = installation
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
-        self._begun: set[asyncio.Task[None]] = set()
         self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def reconcile(self, uid: str) -> float | None:
@@ -209,31 +209,9 @@ class Reconciler:
             return RECHECK_SECONDS
         return wait
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start what the next decision need not wait for; level-triggered as all else, so failing is no loss."""
-        task = asyncio.create_task(work)
-        self._begun.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._begun.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("%s", error, exc_info=None if isinstance(error, LambentError) else error)
-
-    async def settle(self) -> None:
-        """Wait for everything that was begun."""
-        while self._begun:
-            await asyncio.wait(self._begun)
-
     def has_judged(self, uid: str) -> bool:
         """Whether this Function was worked on before."""
         return uid in self._memories
-
-    async def close(self) -> None:
-        """End everything that was begun: whoever leads next begins it again."""
-        for task in self._begun:
-            task.cancel()
-        await asyncio.gather(*self._begun, return_exceptions=True)
 
     async def _report_malformed(self, function: Malformed) -> None:
         timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
