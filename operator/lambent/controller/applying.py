@@ -11,12 +11,12 @@ import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from lambent.adapters.gateways import Retirement
 from lambent.adapters.kube.client import STRATEGIC_PATCH, KubeClient
 from lambent.adapters.kube.events import EventRecorder, Happening, Regarding
-from lambent.adapters.kube.resources import FUNCTIONS, PODS
+from lambent.adapters.kube.resources import FUNCTIONS, PODS, Resource
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
 from lambent.controller.referring import ReferenceBoard
@@ -34,6 +34,7 @@ from lambent.core.workload import (
 from lambent.model import names, quantities
 from lambent.model.environments import EnvironmentPod
 from lambent.model.errors import Refused, Unavailable
+from lambent.model.fields import Fields
 from lambent.model.functions import FunctionObject, FunctionStatus
 from lambent.wire.agent_tokens import agent_token, token_digest
 
@@ -194,27 +195,48 @@ def _not_narrowed(tools: Tools, pod: EnvironmentPod, why: str) -> None:
     log.warning("%s/%s keeps more CPU than it is entitled to: %s", pod.namespace, pod.name, why)
 
 
-async def write_status(tools: Tools, function: FunctionObject | Malformed, status: FunctionStatus) -> bool:
-    """Write a status; False when the Function is gone or another by now."""
+class Named(Protocol):
+    """An object of ours, well-formed or not."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def namespace(self) -> str: ...  # noqa: D102
+
+    @property
+    def uid(self) -> str: ...  # noqa: D102
+
+
+async def apply_status(tools: Tools, kind: tuple[str, Resource], owner: Named, status: Fields) -> dict[str, Any] | None:
+    """Write a status; the object as it is then, None when it is gone or another by now."""
+    name, resource = kind
     body = {
         "apiVersion": names.API_VERSION,
-        "kind": "Function",
-        # with the uid, a Function made anew under this name is not given its predecessor's status
-        "metadata": {"name": function.name, "namespace": function.namespace, "uid": function.uid},
+        "kind": name,
+        # with the uid, an object made anew under this name is not given its predecessor's status
+        "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
         "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
-    path = FUNCTIONS.item(function.namespace, function.name)
+    path = resource.item(owner.namespace, owner.name)
     manager = names.FIELD_MANAGER_CONTROLLER
     try:
         answer = await tools.client.apply(path, body, manager, force=True, subresource="status")
     except Refused as error:
         if error.status in (404, 409):
-            log.info("status of %s/%s not written: %s", function.namespace, function.name, error)
-            return False
+            log.info("status of %s %s/%s not written: %s", name, owner.namespace, owner.name, error)
+            return None
         raise
     tools.metrics.status_writes.inc()
-    tools.store.put_function(answer, quiet=True)
-    return True
+    return answer
+
+
+async def write_status(tools: Tools, function: FunctionObject | Malformed, status: FunctionStatus) -> bool:
+    """Write a status; False when the Function is gone or another by now."""
+    answer = await apply_status(tools, ("Function", FUNCTIONS), function, status)
+    if answer is not None:
+        tools.store.put_function(answer, quiet=True)
+    return answer is not None
 
 
 async def record(tools: Tools, function: FunctionObject | Malformed, event: RecordEvent) -> None:

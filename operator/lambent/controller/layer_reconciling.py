@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from lambent.adapters.kube.events import Happening, Regarding
 from lambent.adapters.kube.resources import LAYER_VERSIONS, LAYERS
-from lambent.controller.applying import Tools
+from lambent.controller.applying import Tools, apply_status
 from lambent.controller.beginning import Beginner
 from lambent.controller.layer_book import MalformedLayer
 from lambent.controller.measuring import ERROR, SUCCESS
@@ -128,25 +128,10 @@ class LayerReconciler(Beginner):
 
     async def _write_status(self, layer: LayerObject | MalformedLayer, status: LayerStatus) -> bool:
         """Write a status; False when the Layer is gone or another by now."""
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": "Layer",
-            # with the uid, a Layer made anew under this name is not given its predecessor's status
-            "metadata": {"name": layer.name, "namespace": layer.namespace, "uid": layer.uid},
-            "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
-        }
-        path = LAYERS.item(layer.namespace, layer.name)
-        manager = names.FIELD_MANAGER_CONTROLLER
-        try:
-            answer = await self._tools.client.apply(path, body, manager, force=True, subresource="status")
-        except Refused as error:
-            if error.status in (404, 409):
-                log.info("status of layer %s/%s not written: %s", layer.namespace, layer.name, error)
-                return False
-            raise
-        self._tools.metrics.status_writes.inc()
-        self._book.put_layer(answer, quiet=True)
-        return True
+        answer = await apply_status(self._tools, ("Layer", LAYERS), layer, status)
+        if answer is not None:
+            self._book.put_layer(answer, quiet=True)
+        return answer is not None
 
     async def _record(self, layer: LayerObject, event: RecordEvent) -> None:
         regarding = Regarding(names.API_VERSION, "Layer", layer.namespace, layer.name, layer.uid)
