@@ -8,13 +8,25 @@ import pytest
 import yaml
 
 from lambent.model import limits
-from lambent.model.conditions import LAYER_CONDITIONS, LAYER_ONLY_REASONS, ConditionType, Reason
+from lambent.model.conditions import (
+    ALIAS_CONDITIONS,
+    ALIAS_ONLY_REASONS,
+    LAYER_CONDITIONS,
+    LAYER_ONLY_REASONS,
+    VERSION_CONDITIONS,
+    VERSION_ONLY_REASONS,
+    ConditionType,
+    Reason,
+)
 from lambent.model.functions import FunctionSpec
 from lambent.tools import spec_pages
 
 PAGE = spec_pages.PAGES / "function.md"
 TEXT = PAGE.read_text()
 LAYER_TEXT = (spec_pages.PAGES / "layer.md").read_text()
+VERSION_TEXT = (spec_pages.PAGES / "version.md").read_text()
+ALIAS_TEXT = (spec_pages.PAGES / "alias.md").read_text()
+ELSEWHERE = (*LAYER_ONLY_REASONS, *VERSION_ONLY_REASONS, *ALIAS_ONLY_REASONS)
 
 
 def section(title, text=TEXT):
@@ -50,15 +62,21 @@ def test_an_unknown_table_is_an_error():
 
 def test_every_condition_is_explained_and_none_is_invented():
     """The page and model/conditions.py list the same types."""
-    assert first_cells(section("Conditions")) == [one for one in ConditionType if one != ConditionType.CONTENT_STORED]
+    assert first_cells(section("Conditions")) == [
+        one for one in ConditionType if one not in (ConditionType.CONTENT_STORED, ConditionType.DUPLICATE)
+    ]
     assert first_cells(section("Conditions", LAYER_TEXT)) == list(LAYER_CONDITIONS)
+    assert first_cells(section("Conditions", VERSION_TEXT)) == list(VERSION_CONDITIONS)
+    assert first_cells(section("Conditions", ALIAS_TEXT)) == list(ALIAS_CONDITIONS)
 
 
 def test_every_reason_is_explained_and_none_is_invented():
     """The page and model/conditions.py list the same reasons, in the same order."""
-    assert first_cells(section("Reasons")) == [reason for reason in Reason if reason not in LAYER_ONLY_REASONS]
+    assert first_cells(section("Reasons")) == [reason for reason in Reason if reason not in ELSEWHERE]
     told = first_cells(section("Reasons", LAYER_TEXT))
     assert set(LAYER_ONLY_REASONS) <= set(told) <= set(Reason)
+    assert first_cells(section("Reasons", VERSION_TEXT)) == list(VERSION_ONLY_REASONS)
+    assert first_cells(section("Reasons", ALIAS_TEXT)) == [Reason.FUNCTION_NOT_FOUND, *ALIAS_ONLY_REASONS]
 
 
 def test_reasons_name_conditions_that_exist():

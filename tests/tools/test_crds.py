@@ -71,7 +71,7 @@ def test_generated_files_say_so():
 @pytest.mark.parametrize(("path", "node"), NODES)
 def test_a_node_is_structural(path, node):
     """One type, no references, no unions; additionalProperties make maps and nothing else."""
-    assert node["type"] in {"object", "array", "string", "integer", "boolean"}
+    assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
     assert not node.keys() & FORBIDDEN
     assert not ("properties" in node and "additionalProperties" in node)
     assert ("items" in node) is (node["type"] == "array")
@@ -159,6 +159,7 @@ def test_lambdas_defaults_are_filled_in_by_the_api_server():
         "fileSystemConfigs[].readOnly": False,
         "loggingConfig.logFormat": "Text",
         "tracingConfig.mode": "PassThrough",
+        "publish": False,
         "placement.topologySpreadConstraints[].maxSkew": 1,
         "placement.topologySpreadConstraints[].whenUnsatisfiable": "ScheduleAnyway",
     }

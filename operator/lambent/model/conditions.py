@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     """Execution environments can be created and started; False names what stands in the way."""
     ACTIVE = "Active"
     """At least one execution environment exists. False is healthy: scaled to zero."""
+    DUPLICATE = "Duplicate"
+    """Of a version: present and True while another object has the same number, because nothing had changed since."""
     CONTENT_STORED = "ContentStored"
     """Of a layer: the content of the current specification is in the code store."""
 
@@ -61,6 +63,33 @@ class Reason(StrEnum):
     DUPLICATE_LAYER_NAME = "DuplicateLayerName"
     LAYER_VERSION_PUBLISHED = "LayerVersionPublished"
     PUBLISHING_FAILED = "PublishingFailed"
+    VERSION_PUBLISHED = "VersionPublished"
+    VERSION_DELETED = "VersionDeleted"
+    """By retention."""
+    UNCHANGED = "Unchanged"
+    """Of a version: what was to be published equals the latest published version."""
+    FUNCTION_NOT_FOUND = "FunctionNotFound"
+    FUNCTION_NOT_READY = "FunctionNotReady"
+    PRECONDITION_FAILED = "PreconditionFailed"
+    VERSION_NOT_FOUND = "VersionNotFound"
+    DUPLICATE_ALIAS_NAME = "DuplicateAliasName"
+    ROLE_MISMATCH = "RoleMismatch"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    ROLLOUT_HELD = "RolloutHeld"
+    """A source of metrics cannot be asked."""
+    ROLLOUT_STARTED = "RolloutStarted"
+    ROLLOUT_STEPPED = "RolloutStepped"
+    ROLLOUT_SUCCEEDED = "RolloutSucceeded"
+    ROLLOUT_SUPERSEDED = "RolloutSuperseded"
+    ROLLED_BACK = "RolledBack"
+    ALARM = "Alarm"
+    HOOK_FAILED = "HookFailed"
+    HOOK_TIMED_OUT = "HookTimedOut"
+    ABORTED = "Aborted"
+    PROMOTED = "Promoted"
+    NOTHING_TO_DO = "NothingToDo"
+    """A rollout was asked for what it is not there for."""
 
 
 LAYER_CONDITIONS = (
@@ -69,9 +98,45 @@ LAYER_CONDITIONS = (
     ConditionType.STALLED,
     ConditionType.CONTENT_STORED,
 )
-"""Those that a Layer may have; a Function may have all but ContentStored."""
-LAYER_ONLY_REASONS = (Reason.DUPLICATE_LAYER_NAME, Reason.LAYER_VERSION_PUBLISHED, Reason.PUBLISHING_FAILED)
-"""Those that no Function has."""
+"""Those that a Layer may have; a Function may have all but ContentStored and Duplicate."""
+VERSION_CONDITIONS = (
+    ConditionType.READY,
+    ConditionType.RECONCILING,
+    ConditionType.STALLED,
+    ConditionType.ENVIRONMENTS_HEALTHY,
+    ConditionType.ACTIVE,
+    ConditionType.DUPLICATE,
+)
+ALIAS_CONDITIONS = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
+LAYER_ONLY_REASONS = (Reason.DUPLICATE_LAYER_NAME, Reason.LAYER_VERSION_PUBLISHED)
+"""Those that only a Layer has."""
+VERSION_ONLY_REASONS = (
+    Reason.UNCHANGED,
+    Reason.FUNCTION_NOT_FOUND,
+    Reason.FUNCTION_NOT_READY,
+    Reason.PRECONDITION_FAILED,
+)
+"""Those that only a Version has, but for FunctionNotFound, which an Alias may have too."""
+ALIAS_ONLY_REASONS = (
+    Reason.VERSION_NOT_FOUND,
+    Reason.DUPLICATE_ALIAS_NAME,
+    Reason.ROLE_MISMATCH,
+    Reason.ROLLOUT_IN_PROGRESS,
+    Reason.ROLLOUT_PAUSED,
+    Reason.ROLLOUT_HELD,
+    Reason.ROLLOUT_STARTED,
+    Reason.ROLLOUT_STEPPED,
+    Reason.ROLLOUT_SUCCEEDED,
+    Reason.ROLLOUT_SUPERSEDED,
+    Reason.ROLLED_BACK,
+    Reason.ALARM,
+    Reason.HOOK_FAILED,
+    Reason.HOOK_TIMED_OUT,
+    Reason.ABORTED,
+    Reason.PROMOTED,
+    Reason.NOTHING_TO_DO,
+)
+"""Those that only an Alias has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,12 @@ class FunctionStatus(Fields):
         str | None,
         Field(max_length=16, description="Digest of all that makes an environment: the identity of environments."),
     ] = None
+    latest_version: Annotated[
+        str | None, Field(max_length=18, description="Number of the newest published version.")
+    ] = None
     environments: Annotated[
-        int | None, Field(ge=0, description="Execution environments, sampled at most every ten seconds.")
+        int | None,
+        Field(ge=0, description="Execution environments of $LATEST, sampled at most every ten seconds."),
     ] = None
     last_modified: Annotated[
         str | None, Field(description="When code or configuration changed last."), Extra({"format": "date-time"})

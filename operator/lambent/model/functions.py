@@ -15,7 +15,8 @@ from . import limits
 from .codes import Code, ConfigMapCode, SecretReference
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
 from .fields import Fields, KubernetesName
-from .function_specs import Environment, FunctionSpec, ImageConfig, KeyReference, VariableSource
+from .function_configurations import Environment, FunctionConfiguration, ImageConfig, KeyReference, VariableSource
+from .function_specs import FunctionSpec, VersionRetention
 from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
 from .placements import Placement, Toleration, TopologySpread
 from .schemas import Column, KindFacts, Rule
@@ -29,6 +30,7 @@ __all__ = [
     "Fields",
     "FileSystemConfig",
     "Function",
+    "FunctionConfiguration",
     "FunctionObject",
     "FunctionSpec",
     "FunctionStatus",
@@ -43,6 +45,7 @@ __all__ = [
     "TopologySpread",
     "TracingConfig",
     "VariableSource",
+    "VersionRetention",
 ]
 
 

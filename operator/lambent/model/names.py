@@ -12,6 +12,9 @@ LABEL_POD_REVISION = f"{GROUP}/pod-revision"
 LABEL_RUNTIME = f"{GROUP}/runtime"
 LABEL_LAYER_UID = f"{GROUP}/layer-uid"
 LABEL_STATE = f"{GROUP}/state"
+LABEL_PUBLISHED_BY = f"{GROUP}/published-by"
+"""On Versions that nobody wrote by hand: who made them."""
+PUBLISHED_BY_FUNCTION, PUBLISHED_BY_CLI = "function", "cli"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_NAME = "app.kubernetes.io/name"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
@@ -34,9 +37,17 @@ ANNOTATION_ACCOUNT_ID = f"{GROUP}/account-id"
 ANNOTATION_CONCURRENCY = f"{GROUP}/concurrency"
 """On a Namespace: the account's concurrency limit."""
 
+ANNOTATION_ROLLOUT = f"{GROUP}/rollout"
+"""On an Alias: what a person asks of its rollout, one of ROLLOUT_REQUESTS. `pause` holds while it is there; the
+controller takes the others away when they are done."""
+ROLLOUT_PAUSE, ROLLOUT_PROMOTE, ROLLOUT_ABORT = "pause", "promote", "abort"
+ROLLOUT_REQUESTS = (ROLLOUT_PAUSE, ROLLOUT_PROMOTE, ROLLOUT_ABORT)
+
 ENVIRONMENT_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_COMPONENT}={COMPONENT_ENVIRONMENT}"
 
 FIELD_MANAGER_CONTROLLER = "lambent-controller"
+FIELD_MANAGER_GATEWAY = "lambent-gateway"
+"""Of what hooks reported, in the status of an Alias."""
 INTERNAL_AUDIENCE = "lambent-internal"
 VERB_INVOKE = "invoke"
 """The right on functions.lambent.dev that a caller of the public door needs."""

@@ -48,6 +48,8 @@ class Resource:
 
 
 FUNCTIONS = Resource(names.GROUP, names.VERSION, "functions")
+VERSIONS = Resource(names.GROUP, names.VERSION, "versions")
+ALIASES = Resource(names.GROUP, names.VERSION, "aliases")
 LAYERS = Resource(names.GROUP, names.VERSION, "layers")
 LAYER_VERSIONS = Resource(names.GROUP, names.VERSION, "layerversions")
 PODS = Resource("", "v1", "pods")
