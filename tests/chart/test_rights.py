@@ -14,6 +14,11 @@ NAMESPACED = {
         FUNCTIONS: READ,
         ("lambent.dev", "functions/status"): {"patch"},
         ("lambent.dev", "functions/finalizers"): {"update"},
+        ("lambent.dev", "versions"): OBSERVE | {"create", "delete", "patch"},
+        ("lambent.dev", "versions/status"): {"patch"},
+        ("lambent.dev", "versions/finalizers"): {"update"},
+        ("lambent.dev", "aliases"): OBSERVE | {"patch"},
+        ("lambent.dev", "aliases/status"): {"patch"},
         ("lambent.dev", "layers"): READ,
         ("lambent.dev", "layers/status"): {"patch"},
         ("lambent.dev", "layers/finalizers"): {"update"},
@@ -196,6 +201,21 @@ def test_the_clusters_own_roles_learn_layers_and_nobody_makes_versions_by_hand(r
     for role in ("edit", "admin"):
         assert held[role][layers] == {"create", "delete", "deletecollection", "patch", "update"}
         assert held[role][versions] == {"delete", "deletecollection"}
+
+
+def test_the_clusters_own_roles_learn_versions_and_aliases(rendered):
+    """People write them; what is true of them is the controller's to say."""
+    for plural in ("versions", "aliases"):
+        place = ("lambent.dev", plural)
+        held = {
+            role: rights(rendered.one("ClusterRole", f"lambent-lambent-system-functions-{role}"))
+            for role in ("view", "edit", "admin")
+        }
+        assert held["view"][place] == READ
+        assert held["view"][("lambent.dev", f"{plural}/status")] == {"get"}
+        for role in ("edit", "admin"):
+            assert held[role][place] == {"create", "delete", "deletecollection", "patch", "update"}
+            assert ("lambent.dev", f"{plural}/status") not in held[role]
 
 
 def test_roles_can_be_left_to_somebody_else(helm):

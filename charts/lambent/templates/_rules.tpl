@@ -12,6 +12,18 @@
 - apiGroups: [lambent.dev] # some clusters ask for it of whoever writes ownerReferences with blockOwnerDeletion
   resources: [functions/finalizers, layers/finalizers]
   verbs: [update]
+- apiGroups: [lambent.dev] # versions are made, given their owner, and let go by retention
+  resources: [versions]
+  verbs: [create, delete, list, patch, watch]
+- apiGroups: [lambent.dev] # aliases are given their owner; what was asked by annotation is taken away when it is done
+  resources: [aliases]
+  verbs: [list, patch, watch]
+- apiGroups: [lambent.dev]
+  resources: [aliases/status, versions/status]
+  verbs: [patch]
+- apiGroups: [lambent.dev] # as above: a version owns its environments
+  resources: [versions/finalizers]
+  verbs: [update]
 - apiGroups: [lambent.dev] # a change of a layer is published as another version
   resources: [layerversions]
   verbs: [create, list, watch]

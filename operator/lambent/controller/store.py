@@ -1,6 +1,7 @@
 """What was observed of Functions, their pods and namespaces, and what we did ourselves and have not seen yet.
 
-Layers and their versions have a book of their own beside it (`layer_book`).
+Versions, aliases, layers and their versions have books of their own beside it (`version_book`, `alias_book`,
+`layer_book`). What one of them learns and others go by is passed on here.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lambent.controller.alias_book import AliasBook
 from lambent.controller.freshness import Freshness
 from lambent.controller.layer_book import LayerBook
 from lambent.controller.observed import explain, put_each
+from lambent.controller.version_book import Name, VersionBook
 from lambent.core import code_texts
 from lambent.model import names
 from lambent.model.arns import account_id
@@ -36,11 +39,11 @@ class Malformed:
 
 
 Nudge = Callable[[str], None]
-"""Called with the uid of a Function about which something changed."""
+"""Called with the uid of an object about which something changed."""
 
 
 class Store:
-    """The controller's picture of the cluster. Keys are uids of Functions."""
+    """The controller's picture of the cluster. Keys are uids: of Functions here, of other kinds in their books."""
 
     def __init__(self, nudge: Nudge) -> None:
         self._nudge = nudge
@@ -52,6 +55,8 @@ class Store:
         self._accounts: dict[str, str] = {}
         self._freshness = Freshness()
         self.layers = LayerBook(nudge)
+        self.versions = VersionBook(nudge, self._versions_changed)
+        self.aliases = AliasBook(nudge, self.versions.nudge_numbers)
         self._inhabitants: Counter[str] = Counter()
         self.moved = asyncio.Event()
         """Set when a namespace got its first Function or lost its last."""
@@ -77,6 +82,23 @@ class Store:
     def inhabited(self) -> list[str]:
         """Namespaces that have a Function."""
         return list(self._inhabitants)
+
+    def named(self, name: Name) -> FunctionObject | None:
+        """The Function of a name: of several objects the oldest that is not being deleted."""
+        found = [
+            one
+            for uid in self._named.get(name, ())
+            if isinstance(one := self._functions.get(uid), FunctionObject) and not one.deleting
+        ]
+        return min(found, key=lambda one: (one.created, one.name), default=None)
+
+    def owner(self, scope: tuple[str, str]) -> str | None:
+        """Uid of the object that owns environments of a Function's uid and a version label; None when it is gone."""
+        uid, version = scope
+        if version == names.VERSION_LATEST_LABEL:
+            return uid
+        holder = self.versions.holder(scope)
+        return holder.uid if holder is not None else None
 
     def older(self, function: FunctionObject) -> str | None:
         """Name of the oldest other object with this function name that is older than this one."""
@@ -111,6 +133,7 @@ class Store:
         if not quiet:
             for rival in rivals | {uid}:
                 self._nudge(rival)
+        self._spread(before, after)
 
     def drop_function(self, uid: str) -> None:
         """A Function is gone."""
@@ -120,6 +143,22 @@ class Store:
             self._count(before.namespace, -1)
         for rival in self._rename(uid, before, None) | {uid}:
             self._nudge(rival)
+        self._spread(before, None)
+
+    def _spread(self, before: FunctionObject | Malformed | None, after: FunctionObject | Malformed | None) -> None:
+        """Tell what waits for a Function: versions that are to be published, and aliases when it comes or goes."""
+        old, new = _place(before), _place(after)
+        for name in {name for name in (old, new) if name is not None}:
+            self.versions.nudge_named(name, unpublished=old == new)
+            if old != new or _deleting(before) != _deleting(after):
+                self.aliases.nudge_named(name)
+
+    def _versions_changed(self, name: Name) -> None:
+        """What is published of a function's name is another: its Function and its aliases go by it."""
+        for uid in self._named.get(name, ()):
+            self._nudge(uid)
+        self.versions.nudge_named(name, unpublished=True)
+        self.aliases.nudge_named(name)
 
     def _count(self, namespace: str, change: int) -> None:
         before = self._inhabitants[namespace]
@@ -191,7 +230,8 @@ class Store:
         for uid, function in self._functions.items():
             if function.namespace == metadata["name"]:
                 self._nudge(uid)
-        self.layers.nudge_all(metadata["name"])
+        for book in (self.layers, self.versions, self.aliases):
+            book.nudge_all(metadata["name"])
 
     def drop_namespace(self, name: str) -> None:
         """A namespace is gone; what was in it goes with its own events."""

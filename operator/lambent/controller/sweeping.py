@@ -13,7 +13,16 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from lambent.adapters.kube.client import KubeClient
-from lambent.adapters.kube.resources import FUNCTIONS, LAYER_VERSIONS, LAYERS, NAMESPACES, PODS, Resource
+from lambent.adapters.kube.resources import (
+    ALIASES,
+    FUNCTIONS,
+    LAYER_VERSIONS,
+    LAYERS,
+    NAMESPACES,
+    PODS,
+    VERSIONS,
+    Resource,
+)
 from lambent.controller.store import Store
 from lambent.model import names
 from lambent.model.errors import Refused, Unavailable
@@ -42,6 +51,11 @@ class Sweeper:
         layers.keep_versions(listed, version)
         listed, version = await self._take(LAYERS, "", layers.put_layers)
         layers.keep_layers(listed, version)
+        versions, aliases = self._store.versions, self._store.aliases
+        listed, version = await self._take(VERSIONS, "", versions.put_versions)
+        versions.keep_versions(listed, version)
+        listed, version = await self._take(ALIASES, "", aliases.put_aliases)
+        aliases.keep_aliases(listed, version)
         functions, version = await self._take(FUNCTIONS, "", self._store.put_functions)
         self._store.keep_functions(functions, version)
         pods, version = await self._take(PODS, names.ENVIRONMENT_SELECTOR, self._store.put_pods)

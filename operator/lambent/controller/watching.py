@@ -24,13 +24,15 @@ import kopf
 
 from lambent.adapters.kube.kopf_sessions import TOKEN_FILE, Backoffs, WatchPace, session_for
 from lambent.adapters.kube.pulses import Pulses
-from lambent.adapters.kube.resources import FUNCTIONS, LAYER_VERSIONS, LAYERS, NAMESPACES, PODS
+from lambent.adapters.kube.resources import ALIASES, FUNCTIONS, LAYER_VERSIONS, LAYERS, NAMESPACES, PODS, VERSIONS
 from lambent.controller.store import Store
 from lambent.controller.sweeping import PAGE
 from lambent.model import names
 
 log = logging.getLogger(__name__)
 
+WATCHED = (FUNCTIONS, VERSIONS, ALIASES, PODS, LAYERS, LAYER_VERSIONS)
+"""What is watched in namespaces."""
 STOPPING_SECONDS = 1.0
 """The Lease has to be given back in time; a thread that will not end by then is left behind."""
 NEVER_SECONDS = 1e9
@@ -52,7 +54,7 @@ class Patience:
 
 
 class Watcher:
-    """Watches Functions, their pods, layers and namespaces, for ever."""
+    """Watches Functions, their versions, aliases and pods, layers and namespaces, for ever."""
 
     def __init__(
         self, store: Store, namespaces: tuple[str, ...], pulses: Pulses, patience: Patience = Patience()
@@ -129,6 +131,8 @@ def _takers(store: Store) -> dict[str, tuple[Callable[[dict[str, Any]], None], C
     return {
         FUNCTIONS.plural: (store.put_function, store.drop_function),
         PODS.plural: (store.put_pod, store.drop_pod),
+        VERSIONS.plural: (store.versions.put_version, store.versions.drop_version),
+        ALIASES.plural: (store.aliases.put_alias, store.aliases.drop_alias),
         LAYERS.plural: (store.layers.put_layer, store.layers.drop_layer),
         LAYER_VERSIONS.plural: (store.layers.put_version, store.layers.drop_version),
     }
@@ -200,7 +204,7 @@ def _paths(namespaces: tuple[str, ...]) -> Iterable[str]:
     """What kopf asks for, which is what its watchers are known by."""
     yield NAMESPACES.collection()
     for namespace in namespaces or (None,):
-        for resource in (FUNCTIONS, PODS, LAYERS, LAYER_VERSIONS):
+        for resource in WATCHED:
             yield resource.collection(namespace)
 
 
@@ -215,7 +219,7 @@ def registry_for(take: Callable[[str, Any], None], pulses: Pulses, pace: WatchPa
         return connection and session_for(connection, pulses, pace, TOKEN_FILE if in_cluster else None)
 
     kopf.on.login(registry=registry)(login)
-    for resource in (FUNCTIONS, PODS, LAYERS, LAYER_VERSIONS, NAMESPACES):
+    for resource in (*WATCHED, NAMESPACES):
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(
             _handler(resource.plural, take)
         )

@@ -202,8 +202,9 @@ class AliasObject(Fields):
     generation: int
     created: str
     deleting: bool
-    function_uid: str
-    """Uid of its Function, by the owner reference; empty until the controller saw both."""
+    owner_uid: str
+    """Uid of its Function by the owner reference; empty until the controller saw both. Only the garbage collector
+    goes by it."""
     request: str = ""
     """What a person asks of the rollout by annotation: pause, promote, abort, or nothing."""
     spec: AliasSpec
@@ -229,7 +230,7 @@ class AliasObject(Fields):
             generation=metadata.get("generation", 0),
             created=metadata.get("creationTimestamp", ""),
             deleting=bool(metadata.get("deletionTimestamp")),
-            function_uid=owner_function(metadata),
+            owner_uid=owner_function(metadata),
             request=str((metadata.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT, "")),
             spec=AliasSpec.model_validate(body["spec"]),
             status=AliasStatus.model_validate(body.get("status") or {}),

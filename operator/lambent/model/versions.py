@@ -100,6 +100,12 @@ class VersionStatus(Fields):
             "FieldValueForbidden",
         ),
         Rule(
+            "!has(oldSelf.functionUid) || (has(self.functionUid) && self.functionUid == oldSelf.functionUid)",
+            "a version belongs to one function for ever",
+            ".functionUid",
+            "FieldValueForbidden",
+        ),
+        Rule(
             "!has(oldSelf.snapshot) || (has(self.snapshot) && self.snapshot == oldSelf.snapshot)",
             "a version is immutable: publish another",
             ".snapshot",
@@ -118,6 +124,9 @@ class VersionStatus(Fields):
         ),
         ListType("map", ("type",)),
     ] = Field(default_factory=list)
+    function_uid: Annotated[
+        str | None, Field(max_length=64, description="Uid of the Function that it was published of.")
+    ] = None
     version: Annotated[Number | None, Field(description="Number of the version; never given twice.")] = None
     function_arn: Annotated[str | None, Field(max_length=256, description="ARN of the version.")] = None
     snapshot: Annotated[VersionSnapshot | None, Field(description="What was published. Immutable.")] = None
@@ -179,8 +188,9 @@ class VersionObject(Fields):
     generation: int
     created: str
     deleting: bool
-    function_uid: str
-    """Uid of its Function, by the owner reference; empty until it was published."""
+    owner_uid: str
+    """Uid of the Function by the owner reference; empty until it was published. Anybody may write it, so that only
+    the garbage collector goes by it."""
     by_function: bool = False
     """Made by `spec.publish` of the Function, not by a person: named `<function object>.<number>`."""
     spec: VersionSpec
@@ -192,9 +202,14 @@ class VersionObject(Fields):
         return self.spec.function_name
 
     @property
+    def function_uid(self) -> str:
+        """Uid of its Function; empty until it was published."""
+        return self.status.function_uid or ""
+
+    @property
     def number(self) -> str | None:
         """The number, once it is published with its snapshot."""
-        return self.status.version if self.status.snapshot is not None else None
+        return self.status.version if self.status.snapshot is not None and self.status.function_uid else None
 
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> VersionObject:
@@ -211,7 +226,7 @@ class VersionObject(Fields):
             generation=metadata.get("generation", 0),
             created=metadata.get("creationTimestamp", ""),
             deleting=bool(metadata.get("deletionTimestamp")),
-            function_uid=owner_function(metadata),
+            owner_uid=owner_function(metadata),
             by_function=(metadata.get("labels") or {}).get(names.LABEL_PUBLISHED_BY) == names.PUBLISHED_BY_FUNCTION,
             spec=VersionSpec.model_validate(body["spec"]),
             status=VersionStatus.model_validate(body.get("status") or {}),
@@ -219,7 +234,7 @@ class VersionObject(Fields):
 
 
 def owner_function(metadata: dict[str, Any]) -> str:
-    """Uid of the Function that an object belongs to; empty when it belongs to none."""
+    """Uid of the Function that an object's owner references name; empty without one."""
     owners = (
         owner["uid"]
         for owner in metadata.get("ownerReferences") or []

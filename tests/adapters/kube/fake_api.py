@@ -67,7 +67,13 @@ DISCOVERY = {
         ]
     },
     "/apis/lambent.dev/v1alpha1": {
-        "resources": [kind("functions", "Function"), kind("layers", "Layer"), kind("layerversions", "LayerVersion")]
+        "resources": [
+            kind("functions", "Function"),
+            kind("versions", "Version"),
+            kind("aliases", "Alias"),
+            kind("layers", "Layer"),
+            kind("layerversions", "LayerVersion"),
+        ]
     },
     "/apis/apiextensions.k8s.io/v1": {
         "resources": [kind("customresourcedefinitions", "CustomResourceDefinition", namespaced=False)]

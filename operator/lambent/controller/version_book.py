@@ -1,0 +1,197 @@
+"""What was observed of Versions, by uid, by function and by number.
+
+Objects may share a number: the oldest one that is not being deleted *holds* it. Environments belong to the holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from lambent.controller.freshness import Freshness
+from lambent.controller.observed import explain, put_each
+from lambent.model.versions import VersionObject, VersionStatus
+
+Name = tuple[str, str]
+"""Namespace and function name."""
+Scope = tuple[str, str]
+"""Uid of a Function and number of a version, as in a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedVersion:
+    """An object of the kind that is none to us. `message` says why, without its values."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    message: str
+    status: VersionStatus
+
+
+class VersionBook:
+    """Versions, who holds which number, and who is told when that changes."""
+
+    def __init__(self, nudge: Callable[[str], None], tell: Callable[[Name], None]) -> None:
+        self._nudge = nudge
+        self._tell = tell
+        """Told of a function's name when what is published of it may have changed."""
+        self._freshness = Freshness()
+        self._versions: dict[str, VersionObject | MalformedVersion] = {}
+        self._named: dict[Name, set[str]] = {}
+        self._numbered: dict[Scope, set[str]] = {}
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def version(self, uid: str) -> VersionObject | MalformedVersion | None:
+        """A Version, or what claims to be one."""
+        return self._versions.get(uid)
+
+    def uids(self) -> list[str]:
+        """Every Version that exists."""
+        return list(self._versions)
+
+    def has_known(self, uid: str) -> bool:
+        """Whether this is, or was, a Version."""
+        return uid in self._versions or self._freshness.is_gone(uid)
+
+    def is_gone(self, uid: str) -> bool:
+        """Whether a Version was seen and then seen to be gone."""
+        return self._freshness.is_gone(uid)
+
+    def of_function(self, namespace: str, function_name: str) -> tuple[VersionObject, ...]:
+        """Versions of a function's name, published or not, the oldest object first."""
+        return self._sorted(self._named.get((namespace, function_name), ()))
+
+    def holder(self, scope: Scope) -> VersionObject | None:
+        """The object that holds a number of a Function: the oldest that is not being deleted."""
+        found = [one for one in self._sorted(self._numbered.get(scope, ())) if not one.deleting]
+        return found[0] if found else None
+
+    def _sorted(self, uids: Iterable[str]) -> tuple[VersionObject, ...]:
+        found = (one for uid in uids if isinstance(one := self._versions.get(uid), VersionObject))
+        return tuple(sorted(found, key=lambda one: (one.created, one.name)))
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def put_version(self, body: dict[str, Any], *, quiet: bool = False) -> None:
+        """An object as the API server shows it; `quiet` when it is the answer to our own write."""
+        uid = body["metadata"]["uid"]
+        if not self._freshness.is_news(uid, body):
+            return
+        before, after = self._versions.get(uid), _parse(body)
+        if after == before:
+            return
+        self._move(before, after)
+        if not quiet:
+            self._nudge(uid)
+        self._spread(before, after)
+
+    def drop_version(self, uid: str) -> None:
+        """A Version is gone."""
+        self._freshness.bury(uid)
+        before = self._versions.get(uid)
+        self._move(before, None)
+        self._nudge(uid)
+        self._spread(before, None)
+
+    def nudge_all(self, namespace: str) -> None:
+        """The account of this namespace is another one."""
+        for uid, version in self._versions.items():
+            if version.namespace == namespace:
+                self._nudge(uid)
+
+    def nudge_named(self, name: Name, *, unpublished: bool = False) -> None:
+        """Something about the function of these versions has changed."""
+        for one in self.of_function(*name):
+            if not unpublished or one.number is None:
+                self._nudge(one.uid)
+
+    def nudge_numbers(self, name: Name, numbers: Iterable[str]) -> None:
+        """Aliases refer, or referred, to these numbers."""
+        wanted = set(numbers)
+        for one in self.of_function(*name):
+            if one.number in wanted:
+                self._nudge(one.uid)
+
+    def _move(
+        self, before: VersionObject | MalformedVersion | None, after: VersionObject | MalformedVersion | None
+    ) -> None:
+        """Keep the indexes."""
+        if before is not None:
+            del self._versions[before.uid]
+        if isinstance(before, VersionObject):
+            _discard(self._named, (before.namespace, before.function_name), before.uid)
+            if before.number is not None:
+                _discard(self._numbered, (before.function_uid, before.number), before.uid)
+        if after is not None:
+            self._versions[after.uid] = after
+        if isinstance(after, VersionObject):
+            self._named.setdefault((after.namespace, after.function_name), set()).add(after.uid)
+            if after.number is not None:
+                self._numbered.setdefault((after.function_uid, after.number), set()).add(after.uid)
+
+    def _spread(
+        self, before: VersionObject | MalformedVersion | None, after: VersionObject | MalformedVersion | None
+    ) -> None:
+        """Tell those for whom it matters what is published: rivals for a number, the Function, its aliases."""
+        old, new = _published(before), _published(after)
+        if old == new:
+            return
+        for version in (before, after):
+            if isinstance(version, VersionObject):
+                for uid in self._numbered.get((version.function_uid, version.number or ""), set()) - {version.uid}:
+                    self._nudge(uid)
+        for name in {facts[0] for facts in (old, new) if facts is not None}:
+            self._tell(name)
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    def put_versions(self, bodies: Iterable[dict[str, Any]]) -> set[str]:
+        """A page of a list; returns the uids."""
+        return put_each(self.put_version, bodies)
+
+    def keep_versions(self, listed: set[str], version: int) -> None:
+        """These are all that a list of this resource version holds."""
+        for uid in self._freshness.lacking(self._versions, listed, version):
+            self.drop_version(uid)
+
+
+def _published(version: VersionObject | MalformedVersion | None) -> tuple[Name, str, str, bool] | None:
+    """What others go by."""
+    if not isinstance(version, VersionObject) or version.number is None:
+        return None
+    return (version.namespace, version.function_name), version.function_uid, version.number, version.deleting
+
+
+def _discard(index: dict[tuple[str, str], set[str]], name: tuple[str, str], uid: str) -> None:
+    left = index.get(name, set())
+    left.discard(uid)
+    if not left:
+        index.pop(name, None)
+
+
+def _parse(body: dict[str, Any]) -> VersionObject | MalformedVersion:
+    try:
+        return VersionObject.from_kubernetes(body)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        metadata = body["metadata"]
+        return MalformedVersion(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            message=explain(error, "Version"),
+            status=_status(body),
+        )
+
+
+def _status(body: dict[str, Any]) -> VersionStatus:
+    try:
+        return VersionStatus.model_validate(body.get("status") or {})
+    except ValidationError:
+        return VersionStatus()
