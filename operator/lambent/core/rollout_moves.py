@@ -67,7 +67,8 @@ def move(rollout: RolloutStatus, around: Circumstances) -> Move:
     if rollout.phase in _WATCHED:
         traffic = moments.seconds_since(rollout.traffic_started_at, around.now) if rollout.step else None
         judgement = judge(around.plan.alarms, around.readings, rollout.alarms, traffic)
-        rollout = rollout.model_copy(update={"alarms": judgement.statuses})
+        if judgement.statuses != rollout.alarms:
+            rollout = rollout.model_copy(update={"alarms": judgement.statuses})
     if judgement.breach:
         return Move(rollout, Problem(Reason.ALARM, judgement.breach))
     failure = rollout_hooks.failure(rollout, event, hook, around.now) if event is not None else None
@@ -127,8 +128,7 @@ def _release(rollout: RolloutStatus, now: datetime) -> tuple[RolloutStatus, tupl
     told: tuple[Told, ...] = ()
     if rollout.held_since is not None:
         told = (Told(False, Reason.ROLLOUT_IN_PROGRESS, f"{title(rollout)} goes on"),)
-    rollout = rollout_steps.release(rollout, now)
-    return rollout.model_copy(update={"paused": False, "reason": "", "message": ""}), told
+    return rollout_steps.release(rollout, now), told
 
 
 # --- going on -------------------------------------------------------------------------------------------------------

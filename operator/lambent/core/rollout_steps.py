@@ -60,9 +60,11 @@ def hold(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
 
 def release(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
     """Its time goes on. A step that seems to begin in the future (the clock went back) begins now."""
-    update = dict[str, Any](held_since=None)
-    if rollout.step_started_at is not None:
-        held = moments.seconds_since(rollout.held_since, now)
-        begun = moments.read(rollout.step_started_at) + timedelta(seconds=held)
-        update["step_started_at"] = moments.spell(min(begun, now))
+    begun = moments.read(rollout.step_started_at) if rollout.step_started_at is not None else None
+    if rollout.held_since is None and (begun is None or begun <= now):
+        return rollout
+    update = dict[str, Any](held_since=None, paused=False, reason="", message="")
+    if begun is not None:
+        held = timedelta(seconds=moments.seconds_since(rollout.held_since, now))
+        update["step_started_at"] = moments.spell(min(begun + held, now))
     return rollout.model_copy(update=update)
