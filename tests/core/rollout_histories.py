@@ -317,7 +317,7 @@ def draw(dice: random.Random):
     return ("delete", dice.choice("123"))
 
 
-def history(seed: int, length: int = 14):
+def history(seed: int, length: int = 12):
     """A history that begins with a rollout from version 1 to version 2, whose alarms are mostly fine."""
     dice = random.Random(seed)
     begin = [("alarm", name, dice.choice(("OK",) * 8 + ("INSUFFICIENT_DATA", "unread"))) for name in "abc"]

@@ -156,6 +156,8 @@ def _value(alarm: Alarm, window: Window, bounds: Sequence[float]) -> float | Non
 
 
 def _missing(alarm: Alarm, window: Window) -> str:
+    if window.invocations >= alarm.minimum_samples:
+        return f"none of {window.invocations} invocations has ended"
     return f"{window.invocations} invocations in the period, {alarm.minimum_samples} are needed"
 
 

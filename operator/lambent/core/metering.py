@@ -7,7 +7,7 @@ monotonic clock, in seconds. Counters of gateways only grow; one that is smaller
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from lambent.core.alarms import Window
@@ -15,8 +15,8 @@ from lambent.model.environments import Counters, Key
 
 SECONDS_MAX = 3600.0
 """The longest period of an alarm."""
-SAMPLES_MAX = 600
-"""A version has at most so many, however long it looks back: one a second for ten minutes, coarser beyond."""
+FINE_SECONDS, COARSE_APART_SECONDS = 600.0, 6.0
+"""Windows up to ten minutes begin on a second, longer ones on every sixth: a version has 1,200 samples at most."""
 
 Totals = tuple[int, ...]
 """Invocations, errors, throttles, then invocations by duration."""
@@ -31,16 +31,76 @@ class Scope:
     """`latest` or a number, as in a key."""
 
 
-@dataclass(slots=True)
+class _Ring:
+    """Totals at the end of each slot of time, as far back as they are needed."""
+
+    def __init__(self, apart: float) -> None:
+        self._apart = apart
+        self._samples: deque[tuple[float, Totals]] = deque()
+
+    def begin(self, now: float, totals: Totals) -> None:
+        """Nothing from before counts."""
+        self._samples = deque([(now, totals)])
+
+    def put(self, at: float, totals: Totals, keep: float) -> None:
+        """From now on it is these. `keep`: seconds that have to be looked back."""
+        samples = self._samples
+        end = max((at // self._apart + 1) * self._apart, samples[-1][0])
+        if len(samples) > 1 and samples[-1][0] == end:
+            samples.pop()
+        samples.append((end, totals))
+        while len(samples) > 1 and samples[1][0] <= at - keep:
+            samples.popleft()
+
+    @property
+    def oldest(self) -> float:
+        """How far it reaches back."""
+        return self._samples[0][0]
+
+    def at(self, moment: float) -> Totals:
+        """The totals that were in force then, or up to a slot before."""
+        found = (totals for end, totals in reversed(self._samples) if end <= moment)
+        return next(found, self._samples[0][1])
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
 class _Watched:
-    since: float
-    seconds: float
-    totals: Totals = (0, 0, 0)
-    """Since it is watched, of all gateways."""
-    said: dict[tuple[str, Key], Totals] = field(default_factory=dict)
-    """The last word of each gateway on each of its keys."""
-    samples: deque[tuple[float, Totals]] = field(default_factory=deque)
-    """Totals from a moment on, oldest first; the first one is from before the window, or from when it began."""
+    """One version."""
+
+    def __init__(self, now: float, seconds: float) -> None:
+        self.seconds = seconds
+        self.totals: Totals = (0, 0, 0)
+        """Since it is watched, of all gateways."""
+        self.said: dict[tuple[str, Key], Totals] = {}
+        """The last word of each gateway on each of its keys."""
+        self.fine, self.coarse = _Ring(1.0), _Ring(COARSE_APART_SECONDS)
+        self.begin(now)
+
+    def begin(self, now: float) -> None:
+        """Windows begin anew."""
+        self.since = now
+        self.fine.begin(now, self.totals)
+        self.coarse.begin(now, self.totals)
+
+    def add(self, grown: Totals, at: float) -> None:
+        """So much was added."""
+        self.totals = tuple(old + new for old, new in zip_longest(self.totals, grown, fillvalue=0))
+        at = max(at, self.since)  # a line may be older than the break that was noticed after it
+        self.fine.put(at, self.totals, min(self.seconds, FINE_SECONDS))
+        if self.seconds > FINE_SECONDS:
+            self.coarse.put(at, self.totals, self.seconds)
+
+    def lengthen(self, seconds: float) -> None:
+        """Look back further from now on: what was dropped is missing there."""
+        if seconds <= self.seconds:
+            return
+        self.since = max(self.since, self.fine.oldest if self.seconds <= FINE_SECONDS else self.coarse.oldest)
+        if self.seconds <= FINE_SECONDS < seconds:
+            self.coarse.begin(self.since, self.fine.at(self.since))
+            self.coarse.put(self.since, self.totals, seconds)
+        self.seconds = seconds
 
 
 class Meter:
@@ -55,12 +115,10 @@ class Meter:
         A version that is watched already stays so, and from then on keeps as many as the longer of both needs.
         """
         seconds = min(seconds, SECONDS_MAX)
-        watched = self._watched.get(scope)
-        if watched is None:
-            self._watched[scope] = _Watched(now, seconds, samples=deque([(now, (0, 0, 0))]))
-        elif seconds > watched.seconds:  # what was dropped is missing in the longer window
-            watched.since = max(watched.since, watched.samples[0][0])
-            watched.seconds = seconds
+        if scope in self._watched:
+            self._watched[scope].lengthen(seconds)
+        else:
+            self._watched[scope] = _Watched(now, seconds)
 
     def forget(self, scope: Scope) -> None:
         """Keep nothing of it."""
@@ -85,7 +143,7 @@ class Meter:
         watched.said[place] = said
         grown = _grown(before, said)
         if any(grown):
-            _add(watched, grown, at)
+            watched.add(grown, at)
 
     def drop(self, gateway: str) -> None:
         """A gateway is gone for good: what it did stays counted."""
@@ -99,23 +157,21 @@ class Meter:
         To be called again and again as long as it lasts. What a gateway says afterwards of the time between counts.
         """
         for watched in self._watched.values():
-            watched.since = now
-            watched.samples = deque([(now, watched.totals)])
+            watched.begin(now)
 
     def window(self, scope: Scope, seconds: float, now: float) -> Window | None:
         """What it did in the last seconds; None when it is not watched.
 
-        `watched` is shorter than `seconds` when it was not watched without a break for so long, or not with so long a
-        memory.
+        It may begin a second early, and one of over ten minutes six: nothing is missed. Its `watched` is shorter than
+        `seconds` when it was not watched without a break for so long, or not to look back so far.
         """
         watched = self._watched.get(scope)
         if watched is None:
             return None
-        seconds = max(0.0, min(seconds, now - watched.since))
-        begin = now - seconds
-        before = next((totals for at, totals in reversed(watched.samples) if at <= begin), watched.samples[0][1])
-        invocations, errors, throttles, *buckets = _grown(before, watched.totals)
-        return Window(invocations, errors, throttles, tuple(buckets), min(seconds, watched.seconds))
+        seconds = max(0.0, min(seconds, watched.seconds, now - watched.since))
+        ring = watched.fine if seconds <= FINE_SECONDS else watched.coarse
+        invocations, errors, throttles, *buckets = _grown(ring.at(now - seconds), watched.totals)
+        return Window(invocations, errors, throttles, tuple(buckets), seconds)
 
 
 def _grown(before: Totals, after: Totals) -> Totals:
@@ -124,16 +180,3 @@ def _grown(before: Totals, after: Totals) -> Totals:
     if any(new < old for old, new in pairs):
         return after
     return tuple(new - old for old, new in pairs)
-
-
-def _add(watched: _Watched, grown: Totals, at: float) -> None:
-    watched.totals = tuple(old + new for old, new in zip_longest(watched.totals, grown, fillvalue=0))
-    samples = watched.samples
-    latest = max(at, samples[-1][0])  # a line may be older than the break that was noticed after it
-    apart = max(1.0, watched.seconds / SAMPLES_MAX)
-    if len(samples) > 1 and latest // apart == samples[-1][0] // apart:
-        samples[-1] = (samples[-1][0], watched.totals)
-    else:
-        samples.append((latest, watched.totals))
-    while len(samples) > 1 and samples[1][0] <= latest - watched.seconds:
-        samples.popleft()
