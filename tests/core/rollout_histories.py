@@ -89,6 +89,8 @@ class Story:
         self.status = AliasStatus()
         self.started = 0
         self.asks, self.look_again = (), None
+        self.told = []
+        """Reasons of the Events, warnings with a mark."""
         self.decisions = 0
         self.met = Counter()
         """What happened how often: a test that meets nothing proves nothing."""
@@ -201,6 +203,7 @@ class Story:
             self.status = AliasStatus.model_validate_json(text)
             assert self.status == decision.status
         self.asks, self.look_again = decision.asks, decision.look_again
+        self.told += [f"{told.reason}{'!' * told.warning}" for told in decision.told]
         self._keeps_the_promises(before, decision)
         return decision
 
