@@ -18,10 +18,6 @@ def waits(*seconds):
     return [("wait", each) for each in seconds]
 
 
-def told(story):
-    return {"routing": routing(story.status), "how": how(story.status), "told": story.told}
-
-
 def routing(status):
     now = status.routing
     shares = {version: round(weight * 100) for version, weight in now.additional_version_weights.items()}
