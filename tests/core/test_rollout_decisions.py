@@ -136,7 +136,7 @@ def test_a_report_that_came_in_time_counts_even_if_it_is_seen_late():
 # --- moments --------------------------------------------------------------------------------------------------------
 
 LOOKS = {
-    "nothing goes on": (lambda: told(), None),
+    "nothing goes on": (told, None),
     "a step": (lambda: going("plain"), 60.0),
     "the rest of a step": (lambda: going("plain", ("wait", 59)), 1.0),
     "baking": (lambda: going("all at once", ("wait", 5)), 15.0),
@@ -178,7 +178,7 @@ def test_alarms_of_the_version_before_take_nothing_back_from_the_next_one():
 
 ALARM = Alarm(name="a", metric="Errors", threshold=0, period=60)
 BACK = {
-    "no rollout": (lambda: told(), 0.0),
+    "no rollout": (told, 0.0),
     "before there is traffic": (lambda: going("hooks", ("wait", 30)), 0.0),
     "at the begin of the traffic": (lambda: going("plain"), 0.0),
     "as long as there is traffic": (lambda: going("plain", ("wait", 40)), 40.0),
@@ -257,7 +257,7 @@ def test_what_is_missing_is_no_target():
 
 
 MESSAGES = {
-    "at rest": (lambda: told(), "version 1 has all of the traffic"),
+    "at rest": (told, "version 1 has all of the traffic"),
     "weighted": (lambda: told(("weigh", "1", "2", 0.125)), "version 2 12.5 %, version 1 the rest of the traffic"),
     "a hook": (
         lambda: going("hooks"), "d-{} from version 1 to 2: before the traffic moves; version 1 has all of the traffic",

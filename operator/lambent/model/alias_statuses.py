@@ -118,7 +118,7 @@ class RolloutStatus(Fields):
         Moment, Field(description="When the step began; moved on by as long as it was held.")
     ] = None
     traffic_started_at: Annotated[Moment, Field(description="When the new version got its first share.")] = None
-    held_since: Annotated[Moment, Field(description="Since when it is paused or waits for a source of metrics.")] = None
+    held_since: Annotated[Moment, Field(description="Since when it is paused or waits for what it cannot see.")] = None
     paused: Annotated[bool, Field(description="Whether a person paused it.")] = False
     promoted: Annotated[bool, Field(description="Whether a person told it to skip the rest of its steps.")] = False
     started_at: Annotated[str, Field(description="When it began."), Extra({"format": "date-time"})]
