@@ -167,7 +167,7 @@ class Story:
         missing = Problem(Reason.VERSION_NOT_FOUND, "Function not found: it")
         alias = AliasObject.model_construct(
             name="hello.live", namespace="a", uid="u", generation=world.generation, created="", deleting=False,
-            function_uid="f", request=world.request, spec=spec_of(world), status=status,
+            owner_uid="f", request=world.request, spec=spec_of(world), status=status,
         )  # fmt: skip
         return Seen(
             alias=alias,

@@ -27,7 +27,7 @@ STEPS = {"steps": [{"percentage": 10, "seconds": 60}]}
 
 def alias(status=None, name="hello.live", **spec):
     return AliasObject(
-        name=name, namespace="a", uid="u", generation=1, created="2026-01-01T00:00:00Z", deleting=False, function_uid="f",
+        name=name, namespace="a", uid="u", generation=1, created="2026-01-01T00:00:00Z", deleting=False, owner_uid="f",
         spec=AliasSpec.model_validate({"functionName": "hello", **spec}), status=AliasStatus.model_validate(status or {}),
     )  # fmt: skip
 

@@ -52,6 +52,9 @@ STORIES = {
     "from $LATEST neither": (
         [("target", "$LATEST"), *rolled("plain")], {"2": 100}, "Available Succeeded RolloutSucceeded",
     ),
+    "and all of it goes back there": (
+        [("target", "$LATEST"), *rolled("one alarm", ("alarm", "a", "ALARM"))], {"$LATEST": 100}, f"{BACK} RolledBack Alarm",
+    ),
     "but hooks are asked": (
         [*OK, ("plan", "pre"), ("target", "$LATEST")], {"1": 100}, f"{GOING} BeforeAllowTraffic",
     ),
@@ -193,6 +196,13 @@ STORIES = {
     ),
     "promoted it is still taken back by an alarm": (
         rolled("hooks", ("request", "promote"), ("alarm", "a", "ALARM")), {"1": 100}, f"{BACK} RolledBack Alarm",
+    ),
+    "promoted while it is paused it skips the rest": (
+        rolled("plain", ("request", "pause"), *waits(9), ("request", "promote")), {"2": 100}, "Available Succeeded Promoted",
+    ),
+    "promoted and then paused it waits before it ends": (
+        rolled("hooks", ("request", "promote"), ("request", "pause"), ("report", "Succeeded")),
+        {"2": 100}, "RolloutPaused Reconciling AfterAllowTraffic RolloutPaused",
     ),
     "aborted it goes back": (rolled("plain", ("request", "abort")), {"1": 100}, f"{BACK} Stopped Aborted"),
     "aborted it stays so": (

@@ -109,6 +109,17 @@ def test_the_end_of_an_invocation_that_is_not_waited_for_is_not_noted():
     assert hook_answered(waiting, other, HookOutcome("Succeeded"), story.now) is waiting
 
 
+def test_another_function_in_the_middle_is_asked_whatever_becomes_of_the_first():
+    story = going("hooks")
+    first = story.asks[0]
+    story.happen("invoked", "Succeeded")
+    story.happen("plan", "other hooks")
+    second = story.asks[0]
+    assert (second.hook.function_name, second.execution_id) == ("before2", first.execution_id)
+    assert hook_answered(story.status, first, HookOutcome("Failed"), story.now) is story.status
+    assert hook_answered(story.status, second, HookOutcome("Succeeded"), story.now) != story.status
+
+
 def test_what_the_invocation_said_is_in_the_reason_of_the_failure():
     story = going("hooks")
     story.status = hook_answered(story.status, story.asks[0], HookOutcome("Failed", "boom"), story.now)

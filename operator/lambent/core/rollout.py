@@ -23,7 +23,7 @@ from lambent.core.rollout_texts import Told, conditions_of, title, told_of
 from lambent.model.alias_statuses import AliasStatus, RolloutStatus, Routing
 from lambent.model.aliases import AliasObject
 from lambent.model.conditions import Reason
-from lambent.model.names import ROLLOUT_ABORT, ROLLOUT_PAUSE, ROLLOUT_PROMOTE
+from lambent.model.names import LATEST, ROLLOUT_ABORT, ROLLOUT_PAUSE, ROLLOUT_PROMOTE
 from lambent.model.rollouts import Alarm, Hook, Rollout
 
 __all__ = ["AskHook", "Decision", "Event", "HookOutcome", "Seen", "Told", "decide", "hook_answered", "looks_back"]
@@ -57,7 +57,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class AskHook:
-    """A hook whose invocation should be running, or be tried again, now. One at a time per execution id."""
+    """A hook whose invocation should be running, or be tried again, now.
+
+    One at a time per execution id and function: when the specification names another function in the middle, that one
+    is asked with the same execution id, whatever becomes of the first.
+    """
 
     hook: Hook
     event: Event
@@ -114,7 +118,8 @@ def hook_answered(status: AliasStatus, ask: AskHook, outcome: HookOutcome, now: 
     """
     rollout = status.rollout
     hook = rollout_hooks.waited_for(rollout) if rollout is not None else None
-    if rollout is None or hook is None or hook.execution_id_sha256 != rollout_hooks.digest(ask.execution_id):
+    asked = (rollout_hooks.digest(ask.execution_id), ask.hook.function_name)
+    if rollout is None or hook is None or (hook.execution_id_sha256, hook.function_name) != asked:
         return status
     answered = rollout_hooks.answered(hook, outcome.kind, outcome.message[:MESSAGE_CHARS_MAX], now)
     if ask.hook.answer_by_result and outcome.kind != "NotInvoked":
@@ -174,9 +179,9 @@ class _Making:
 
     def drop_missing(self) -> None:
         """Versions that were deleted: of two, the other gets everything."""
-        if isinstance(self.seen.target, Problem) and self.seen.target.reason == Reason.FUNCTION_NOT_FOUND:
-            return
         exists, rollout = self.seen.exists, self.active
+        if LATEST not in exists:  # nor is the function: the alias goes with it, or waits for another one
+            return
         if rollout is not None and rollout.to_version not in exists:
             gone = f"version {rollout.to_version} was deleted"
             self._end(rollout, Ending("RolledBack", Reason.VERSION_NOT_FOUND, gone))
