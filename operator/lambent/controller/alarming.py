@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -54,13 +54,13 @@ class PrometheusPolls:
         source: PrometheusSource | None,
         nudge: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
-        every: float = POLL_SECONDS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._source = source
         """None: the installation has no Prometheus."""
         self._nudge = nudge
         self._clock = clock
-        self._every = every
+        self._sleep = sleep
         self._polls: dict[str, dict[str, _Poll]] = {}
         """By uid of the alias and name of the alarm."""
 
@@ -83,7 +83,7 @@ class PrometheusPolls:
             return PrometheusFailure(NOT_CONFIGURED)
         poll = self._polls[uid][name]
         age = self._clock() - poll.at
-        if age > POLLS_KEPT * self._every and not isinstance(poll.answer, PrometheusFailure):
+        if age > POLLS_KEPT * POLL_SECONDS and not isinstance(poll.answer, PrometheusFailure):
             return PrometheusFailure(f"its last answer is {age:.0f} s old")
         return poll.answer
 
@@ -104,7 +104,7 @@ class PrometheusPolls:
             answer = await _asked(source, poll.text)
             poll.answer, poll.at = answer, self._clock()
             self._nudge(uid)
-            await asyncio.sleep(self._every)
+            await self._sleep(POLL_SECONDS)
 
 
 async def _asked(source: PrometheusSource, text: str) -> float | PrometheusFailure | None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from lambent.adapters.kube.client import MERGE_PATCH
 from lambent.adapters.kube.events import Happening, Regarding
@@ -174,8 +175,8 @@ class AliasReconciler(Beginner):
         else:
             self._alarms.forget(alias.uid)
         self._hooks.keep(Place(alias.uid, alias.namespace, around.account), decision.asks)
-        for told in decision.told:
-            self._begin(self._record(alias, told))
+        if decision.told:
+            self._begin(self._record(alias, decision.told))
         before = {record.deployment_id for record in alias.status.history}
         for record in decision.status.history:
             if record.deployment_id not in before:
@@ -224,10 +225,12 @@ class AliasReconciler(Beginner):
         self._book.put_alias(answer, quiet=True)  # nudges: what waited for the request to be done may begin
         return None
 
-    async def _record(self, alias: AliasObject, told: Told) -> None:
+    async def _record(self, alias: AliasObject, told: tuple[Told, ...]) -> None:
+        """In the order in which it happened."""
         regarding = Regarding(names.API_VERSION, "Alias", alias.namespace, alias.name, alias.uid)
-        kind = "Warning" if told.warning else "Normal"
-        await self._tools.recorder.record(Happening(regarding, kind, told.reason.value, told.note, "Rollout"))  # type: ignore[arg-type]
+        for each in told:
+            kind: Literal["Warning", "Normal"] = "Warning" if each.warning else "Normal"
+            await self._tools.recorder.record(Happening(regarding, kind, each.reason.value, each.note, "Rollout"))
 
     async def _report_malformed(self, alias: MalformedAlias) -> float | None:
         self._forget(alias.uid)

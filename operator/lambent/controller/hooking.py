@@ -98,7 +98,9 @@ class HookRunner:
                 one.ask = ask
         for identity in wanted.keys() - asked.keys():
             one = asked[identity] = _Asked(wanted[identity])
-            one.task = asyncio.create_task(self._run(place, one), name=f"hook {identity}")
+            one.task = asyncio.create_task(
+                self._run(place, one), name=f"{one.ask.event} hook of {one.ask.deployment_id}"
+            )
         if not asked:
             del self._asked[place.uid]
 
