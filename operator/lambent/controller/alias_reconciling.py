@@ -204,19 +204,17 @@ class AliasReconciler(Beginner):
         """Take the annotation away that was obeyed, and no other."""
         if not decision.take_request:
             return None
+        current = self._book.alias(alias.uid)  # with what the answer to our status showed
+        if not isinstance(current, AliasObject) or current.request != alias.request:
+            return NOT_WRITTEN_AGAIN_SECONDS
+        body = {
+            "metadata": {
+                "resourceVersion": self._book.resource_version(alias.uid),
+                "annotations": {names.ANNOTATION_ROLLOUT: None},
+            }
+        }
         path = ALIASES.item(alias.namespace, alias.name)
         try:
-            found = await self._tools.client.request("GET", path)
-            metadata = found["metadata"]
-            annotated = (metadata.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT, "")
-            if metadata["uid"] != alias.uid or annotated != alias.request:
-                return NOT_WRITTEN_AGAIN_SECONDS
-            body = {
-                "metadata": {
-                    "resourceVersion": metadata["resourceVersion"],
-                    "annotations": {names.ANNOTATION_ROLLOUT: None},
-                }
-            }
             answer = await self._tools.client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
         except Refused as error:
             if error.status not in (404, 409):
