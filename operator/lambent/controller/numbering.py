@@ -19,7 +19,7 @@ TRIES = 8
 """Of a write that somebody else's overtook."""
 
 _turns: WeakKeyDictionary[KubeClient, dict[str, asyncio.Lock]] = WeakKeyDictionary()
-"""By namespace: those of one process take turns. Else they overtake each other, and most of their writes are refused."""
+"""By namespace: who asks in one process takes turns. Else they overtake each other, and most writes are refused."""
 
 
 async def next_number(client: KubeClient, namespace: str, key: str, floor: int = 0) -> int:
