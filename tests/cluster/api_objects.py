@@ -24,19 +24,29 @@ GROUP, VERSION = "lambent.dev", "v1alpha1"
 def definitions(api: Any) -> Iterator[None]:
     """The definitions are there: a release's, else ours for the time being (a release could not adopt those we left)."""
     extensions = client.ApiextensionsV1Api(api)
-    there = {stored.metadata.name for stored in extensions.list_custom_resource_definition().items}
+    there = _stored(extensions)
     ours = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
     made = [one for one in ours if one["metadata"]["name"] not in there]
     for one in made:
         extensions.create_custom_resource_definition(one)
-    deadline = time.monotonic() + 30
-    for one in made:
-        while not _established(extensions, one["metadata"]["name"]):
-            assert time.monotonic() < deadline, "a definition was not established within 30 s"
-            time.sleep(0.2)
+    mine = {one["metadata"]["name"] for one in made}
+    _until(lambda: all(_established(extensions, name) for name in mine), "definitions were not established")
     yield
-    for one in made:
-        extensions.delete_custom_resource_definition(one["metadata"]["name"])
+    for name in mine:
+        extensions.delete_custom_resource_definition(name)
+    # the next module would find them, and they would be gone a moment later
+    _until(lambda: mine.isdisjoint(_stored(extensions)), "definitions were not removed")
+
+
+def _until(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, f"{otherwise} within a minute"
+        time.sleep(0.2)
+
+
+def _stored(extensions: Any) -> set[str]:
+    return {stored.metadata.name for stored in extensions.list_custom_resource_definition().items}
 
 
 def _established(extensions: Any, name: str) -> bool:

@@ -236,3 +236,8 @@ def test_aliases_are_selectable_by_function(aliases: Objects) -> None:
     made = aliases.create({**SPEC, "functionName": "only"})
     aliases.create(SPEC)
     assert aliases.selected("spec.functionName=only") == {made["metadata"]["name"]}
+
+
+def test_a_new_one_says_that_nobody_has_looked(aliases: Objects) -> None:
+    """Tools that go by kstatus would take it for current else."""
+    assert aliases.create(SPEC)["status"] == {"observedGeneration": -1}

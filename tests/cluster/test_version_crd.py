@@ -30,7 +30,13 @@ SNAPSHOT: dict[str, Any] = {
         }
     ],
 }
-PUBLISHED: dict[str, Any] = {"observedGeneration": 1, "version": "7", "snapshot": SNAPSHOT, "referencedBy": ["live"]}
+PUBLISHED: dict[str, Any] = {
+    "observedGeneration": 1,
+    "functionUid": "f-1",
+    "version": "7",
+    "snapshot": SNAPSHOT,
+    "referencedBy": ["live"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +131,7 @@ STATUSES = {
         IMMUTABLE,
     ),
     "other layers": ({**PUBLISHED, "snapshot": {**SNAPSHOT, "layersInUse": []}}, IMMUTABLE),
+    "another function": ({**PUBLISHED, "functionUid": "f-2"}, "a version belongs to one function for ever"),
     "nothing at all": ({}, "the number of a version never changes"),
 }
 
@@ -164,3 +171,8 @@ def test_versions_are_selectable_by_function(versions: Objects) -> None:
     made = versions.create({"functionName": "only"})
     versions.create(SPEC)
     assert versions.selected("spec.functionName=only") == {made["metadata"]["name"]}
+
+
+def test_a_new_one_says_that_nobody_has_looked(versions: Objects) -> None:
+    """Tools that go by kstatus would take it for current else."""
+    assert versions.create(SPEC)["status"] == {"observedGeneration": -1}

@@ -18,6 +18,7 @@ from lambent.model.functions import FunctionObject
 from lambent.model.layers import LayerObject
 from lambent.model.rollouts import STRATEGIES, RolloutStep
 from lambent.model.versions import VersionStatus
+from lambent.tools import crds
 
 NOW = "2026-01-01T00:00:00Z"
 ARN = "arn:aws:lambda:eu-test-1:123456789012:function:hello"
@@ -264,7 +265,15 @@ def _aliases() -> Iterator[tuple[str, Situation]]:
         yield f"only a person can help: {reason}", Situation(alias(*stuck(reason)), "Failed", "Degraded")
 
 
-SITUATIONS: dict[str, Situation] = {
+def unseen(kind: str) -> Situation:
+    """A new object: its status is what the definition fills in."""
+    (model,) = (one for one in crds.KINDS if one.__name__ == kind)
+    schema = crds.definition(model)["spec"]["versions"][-1]["schema"]["openAPIV3Schema"]
+    body = {**object_of(kind, generation=1), "status": schema["properties"]["status"]["default"]}
+    return Situation(body, "InProgress", "Progressing", "waiting for the controller")
+
+
+SITUATIONS: dict[str, Situation] = {f"{kind}: nobody has looked yet": unseen(kind) for kind in SPECS} | {
     f"{kind}: {name}": situation
     for kind, rows in (("Function", _functions), ("Layer", _layers), ("Version", _versions), ("Alias", _aliases))
     for name, situation in rows()

@@ -57,8 +57,11 @@ def test_a_version_says_of_which_function_and_no_more():
 
 def test_a_version_has_a_number_once_it_has_its_snapshot():
     """A number that was only reserved can be invoked by nobody."""
-    assert VersionObject.from_kubernetes(body(status__version="7")).number is None
-    assert VersionObject.from_kubernetes(body(status={"version": "7", "snapshot": SNAPSHOT})).number == "7"
+    published = {"version": "7", "snapshot": SNAPSHOT, "functionUid": "f-1"}
+    for field in published:
+        without = {name: value for name, value in published.items() if name != field}
+        assert VersionObject.from_kubernetes(body(status=without)).number is None
+    assert VersionObject.from_kubernetes(body(status=published)).number == "7"
 
 
 def test_a_snapshot_has_lambdas_defaults():
@@ -79,9 +82,15 @@ def test_a_snapshot_has_lambdas_defaults():
     ],
     ids=["none yet", "its function", "among others", "another's function", "null"],
 )
-def test_a_version_belongs_to_the_function_that_owns_it(owners, uid):
+def test_a_version_goes_with_the_function_that_owns_it(owners, uid):
+    """The garbage collector's business: anybody may write an owner reference."""
+    assert VersionObject.from_kubernetes(body(metadata__ownerReferences=owners)).owner_uid == uid
+
+
+def test_a_version_belongs_to_the_function_it_was_published_of():
     """By uid: a function that is made again under its name has other versions."""
-    assert VersionObject.from_kubernetes(body(metadata__ownerReferences=owners)).function_uid == uid
+    assert VersionObject.from_kubernetes(body(metadata__ownerReferences=[OWNER])).function_uid == ""
+    assert VersionObject.from_kubernetes(body(status__functionUid="f-2")).function_uid == "f-2"
 
 
 @pytest.mark.parametrize(

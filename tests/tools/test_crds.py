@@ -162,4 +162,5 @@ def test_lambdas_defaults_are_filled_in_by_the_api_server():
         "publish": False,
         "placement.topologySpreadConstraints[].maxSkew": 1,
         "placement.topologySpreadConstraints[].whenUnsatisfiable": "ScheduleAnyway",
+        ".status": {"observedGeneration": -1},
     }

@@ -14,7 +14,7 @@ from pydantic import Field
 from . import limits
 from .codes import Code, ConfigMapCode, SecretReference
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
-from .fields import Fields, KubernetesName
+from .fields import Fields, KubernetesName, NobodyLooked
 from .function_configurations import Environment, FunctionConfiguration, ImageConfig, KeyReference, VariableSource
 from .function_specs import FunctionSpec, VersionRetention
 from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
@@ -86,7 +86,9 @@ class Function(Fields):
         selectable_fields=(".spec.runtime", ".spec.functionName"),
     )
     spec: Annotated[FunctionSpec, Field(description="What the function is to be.")]
-    status: Annotated[FunctionStatus, Field(default_factory=FunctionStatus, description="What is true of it now.")]
+    status: Annotated[
+        FunctionStatus, Field(default_factory=FunctionStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class FunctionObject(Fields):

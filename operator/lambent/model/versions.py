@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from . import limits, names
-from .fields import Fields
+from .fields import Fields, NobodyLooked, ObservedGeneration
 from .function_configurations import FunctionConfiguration
 from .function_statuses import ConditionStatus, ImageStatus, LayerInUse
 from .schemas import Column, Extra, KindFacts, ListType, Rule
@@ -112,9 +112,7 @@ class VersionStatus(Fields):
             "FieldValueForbidden",
         ),
     )
-    observed_generation: Annotated[
-        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
-    ] = None
+    observed_generation: ObservedGeneration = None
     conditions: Annotated[
         list[ConditionStatus],
         Field(
@@ -176,7 +174,9 @@ class Version(Fields):
         selectable_fields=(".spec.functionName",),
     )
     spec: Annotated[VersionSpec, Field(description="What is to be published. Immutable.")]
-    status: Annotated[VersionStatus, Field(default_factory=VersionStatus, description="What is true of it now.")]
+    status: Annotated[
+        VersionStatus, Field(default_factory=VersionStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class VersionObject(Fields):
