@@ -255,13 +255,17 @@ def _aliases() -> Iterator[tuple[str, Situation]]:
         "somebody paused it",
         Situation(alias(*waits(Reason.ROLLOUT_PAUSED), routing=both, rollout=paused), "InProgress", "Suspended"),
     )
-    for phase, paused in (("RolledBack", False), ("RolledBack", True), ("Stopped", False)):
-        back = alias(
-            *stuck(Reason.ROLLED_BACK, "an alarm"), routing=six, rollout=rollout(phase, ended=True, paused=paused)
+    for phase, why in (("RolledBack", Reason.ALARM), ("Stopped", Reason.ABORTED)):
+        over = rollout(phase, ended=True, reason=why)
+        back = alias(*stuck(Reason.ROLLED_BACK, f"taken back, {why}"), routing=six, rollout=over)
+        yield f"its rollout is {phase}, {why}", Situation(back, "Failed", "Degraded", f"taken back, {why}")
+    for phase in ("Stopped", "Superseded"):
+        over = rollout(phase, ended=True, reason=Reason.ROLLOUT_SUPERSEDED)
+        yield (
+            f"its rollout is {phase}, and it points where it shall",
+            Situation(alias(there, routing=six, rollout=over), "Current", "Healthy"),
         )
-        name = f"its rollout is {phase}{' out of a pause' if paused else ''}"
-        yield name, Situation(back, "Failed", "Degraded", "an alarm")
-    for reason in (Reason.DUPLICATE_ALIAS_NAME, Reason.ROLE_MISMATCH):
+    for reason in (Reason.DUPLICATE_ALIAS_NAME, Reason.ROLE_MISMATCH, Reason.INVALID_SPEC):
         yield f"only a person can help: {reason}", Situation(alias(*stuck(reason)), "Failed", "Degraded")
 
 
