@@ -22,6 +22,7 @@ from lambent.model.versions import VersionSpec
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 ROLLOUTS, VERSIONS, GITOPS = ((GUIDE / f"{name}.md").read_text() for name in ("rollouts", "versions", "gitops"))
+REFERENCE = [(GUIDE.parent / "spec" / f"{name}.md").read_text() for name in ("version", "alias")]
 SPECS = {"Alias": AliasSpec, "Function": FunctionSpec, "Version": VersionSpec}
 
 
@@ -115,7 +116,7 @@ def examples(language: str, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "text", [one for page in (VERSIONS, ROLLOUTS) for one in examples("yaml", page) if "kind:" in one]
+    "text", [one for page in (VERSIONS, ROLLOUTS, *REFERENCE) for one in examples("yaml", page) if "kind:" in one]
 )
 def test_the_examples_are_what_the_kinds_take(text: str) -> None:
     """What is copied from the pages is accepted."""
