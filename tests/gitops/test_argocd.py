@@ -71,6 +71,25 @@ def test_what_the_controller_has_not_seen_is_progressing(kind: str, status: dict
     assert health(kind, body) == {"status": "Progressing", "message": "waiting for the controller"}
 
 
+GOOD = {name: situation for name, situation in SITUATIONS.items() if situation.argo == "Healthy"}
+
+
+@pytest.mark.parametrize("situation", GOOD.values(), ids=GOOD)
+def test_a_changed_specification_is_progressing_until_it_was_seen(situation: Situation) -> None:
+    """Whatever was said of the one before."""
+    body = copy.deepcopy(situation.body)
+    body["metadata"]["generation"] += 1
+    assert health(body["kind"], body) == {"status": "Progressing", "message": "waiting for the controller"}
+
+
+@pytest.mark.parametrize("situation", GOOD.values(), ids=GOOD)
+def test_what_is_being_worked_on_is_progressing_though_it_is_ready(situation: Situation) -> None:
+    """As to kstatus."""
+    body = copy.deepcopy(situation.body)
+    body["status"]["conditions"].append({"type": "Reconciling", "status": "True", "reason": "Progressing"})
+    assert health(body["kind"], body)["status"] == "Progressing"
+
+
 def test_words_about_an_older_specification_are_not_shown() -> None:
     """They would be read as being about the new one."""
     body = copy.deepcopy(SITUATIONS["Function: its code is broken"].body)

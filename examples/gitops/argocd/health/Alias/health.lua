@@ -21,7 +21,7 @@ end
 
 if is("Stalled", "True") then
   health.status = "Degraded"
-elseif status.rollout ~= nil and status.rollout.paused and status.rollout.finishedAt == nil then
+elseif status.rollout ~= nil and status.rollout.paused then
   health.status = "Suspended"
 elseif is("Ready", "True") and not is("Reconciling", "True") then
   health.status = "Healthy"
