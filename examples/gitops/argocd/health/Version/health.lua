@@ -15,7 +15,7 @@ local ready = conditions["Ready"]
 if ready ~= nil and ready.observedGeneration == obj.metadata.generation then
   health.message = ready.message
 end
-if status.observedGeneration ~= obj.metadata.generation or ready == nil then
+if status.observedGeneration ~= obj.metadata.generation then
   return health
 end
 
