@@ -56,6 +56,14 @@ def test_gateways_and_revisions_add_up(meter):
     assert meter.window(TWO, 60, NOW + 2) == Window(12, 3, 0, (), 2.0)
 
 
+def test_what_an_alias_calls_latest_is_what_keys_call_latest():
+    meter, scope = Meter(), Scope.of("f", "$LATEST")
+    meter.watch(scope, NOW)
+    meter.feed("g", Key("f", "latest", "rev"), counts(5), NOW + 1, from_zero=True)
+    assert meter.window(scope, 60, NOW + 1).invocations == 5
+    assert Scope.of("f", "2") == TWO
+
+
 def test_other_versions_and_functions_do_not_count(meter):
     for key in (Key("f", "1", "rev"), Key("f", "latest", "rev"), Key("other", "2", "rev")):
         meter.feed("g", key, counts(5), NOW + 1, from_zero=True)
