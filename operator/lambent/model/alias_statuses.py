@@ -91,7 +91,14 @@ class RolloutStatus(Fields):
     ]
     from_version: Annotated[QualifierNumber, Field(description="The version that has the traffic before.")]
     to_version: Annotated[QualifierNumber, Field(description="The version that is to have it.")]
-    generation: Annotated[int, Field(ge=0, description="Generation of the alias that it began with.")]
+    generation: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Generation of the alias that it goes by, in the end that with which it ended. After a failed "
+            "one the next begins with another generation, or another target.",
+        ),
+    ]
     strategy: Annotated[str, Field(max_length=64, description="Its strategy when it began.")]
     steps: Annotated[
         list[RolloutStep],
@@ -110,7 +117,8 @@ class RolloutStatus(Fields):
     step_started_at: Annotated[
         Moment, Field(description="When the step began; moved on by as long as it was held.")
     ] = None
-    held_since: Annotated[Moment, Field(description="Since when it is paused or waits for a source of metrics.")] = None
+    traffic_started_at: Annotated[Moment, Field(description="When the new version got its first share.")] = None
+    held_since: Annotated[Moment, Field(description="Since when it is paused or waits for what it cannot see.")] = None
     paused: Annotated[bool, Field(description="Whether a person paused it.")] = False
     promoted: Annotated[bool, Field(description="Whether a person told it to skip the rest of its steps.")] = False
     started_at: Annotated[str, Field(description="When it began."), Extra({"format": "date-time"})]

@@ -77,7 +77,7 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     ROLLOUT_PAUSED = "RolloutPaused"
     ROLLOUT_HELD = "RolloutHeld"
-    """A source of metrics cannot be asked."""
+    """A source of metrics cannot be asked, data is missing, or the version that is meant."""
     ROLLOUT_STARTED = "RolloutStarted"
     ROLLOUT_STEPPED = "RolloutStepped"
     ROLLOUT_SUCCEEDED = "RolloutSucceeded"
