@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lambent.cli import commands, flags
+from lambent.cli import commands, flags, groups
 from lambent.cli.outcomes import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_flags_before_the_command_are_the_commands(given, meant):
     """As kubectl takes them."""
-    assert commands.behind_command(given) == meant
+    assert groups.behind_command(given) == meant
 
 
 def test_every_flag_with_a_value_may_stand_before_the_command():
@@ -52,7 +52,7 @@ def test_every_flag_with_a_value_may_stand_before_the_command():
         if isinstance(option, click.Option) and option.name in shared
         for name in option.opts
     }
-    assert named == set(commands.VALUED)
+    assert named == set(groups.VALUED)
 
 
 def test_both_places_give_the_same(cluster, cli):
