@@ -123,7 +123,9 @@ class FakeCluster:
             **{"creationTimestamp": f"2026-01-0{number or 9}T00:00:00Z", **metadata},
         )
 
-    def alias(self, function, alias, main="1", *, name=None, spec=(), status=(), weights=None, ready="True", **metadata):
+    def alias(
+        self, function, alias, main="1", *, name=None, spec=(), status=(), weights=None, ready="True", **metadata
+    ):
         """An Alias object of a function whose routing is in force."""
         fields = function["metadata"]
         routing = {"functionVersion": main, **({"additionalVersionWeights": weights} if weights else {})}

@@ -54,7 +54,7 @@ def complete_qualifiers(context: click.Context, parameter: click.Parameter, inco
     """Aliases and versions of the function that was named."""
     found: list[str] = []
     with _silently():
-        name = str(context.params["name"])
+        name = _first(context, "name")
         found = [*_of_function(context, name, "aliases"), *_of_function(context, name, "versions")[:-1]]
     return [each for each in found if each.startswith(incomplete)]
 
@@ -63,7 +63,7 @@ def complete_weights(context: click.Context, parameter: click.Parameter, incompl
     """Versions of the function that was named, each with its sign of equality."""
     found: list[str] = []
     with _silently():
-        numbers = _of_function(context, context.params["words"][0], "versions")
+        numbers = _of_function(context, _first(context, "words"), "versions")
         found = [f"{each}=" for each in numbers if each.isdecimal()]
     return [each for each in found if each.startswith(incomplete)]
 
@@ -94,6 +94,12 @@ def complete_contexts(context: click.Context, parameter: click.Parameter, incomp
 
         found = context_names(context.params.get("kubeconfig"))
     return sorted(name for name in found if name.startswith(incomplete))
+
+
+def _first(context: click.Context, parameter: str) -> str:
+    """The first word that was written; click has bound it to no parameter when an option's value is still missing."""
+    given = context.params.get(parameter) or context.args
+    return str(given if isinstance(given, str) else given[0])
 
 
 def _of_function(context: click.Context, name: str, what: str) -> list[str]:

@@ -123,7 +123,7 @@ def story(alias: Body, now: float) -> str:
         lines.append(("Not ready", _why(alias)))
     if request(alias):
         lines.append(("Asked", f"{request(alias)}, by the annotation {names.ANNOTATION_ROLLOUT}"))
-    width = max(len(head) for head, _ in lines) + 3
+    width = max(len(head) for head, _ in lines) + 4
     text = "".join(f"{head + ':':{width}}{value}\n" for head, value in lines)
     return text + _history(alias)
 
