@@ -90,6 +90,21 @@ def test_every_command_explains_itself_with_examples(cli, command):
     assert re.search(rf"^ +(source <\()?lambent {command or 'invoke'}", done.out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("group", ["alias", "rollout"])
+def test_every_command_of_a_group_explains_itself_and_its_flags_are_in_the_guide(cli, group):
+    """One line in the overview, examples in its own help."""
+    guide = (ROOT / "docs/guide/cli.md").read_text()
+    for name, command in commands.lambent.get_command(None, group).commands.items():
+        done = cli(group, name, "--help")
+        assert (done.code, done.err) == (0, "")
+        assert f"  lambent {group} {name} " in done.out
+        assert "..." not in command.get_short_help_str()
+        assert f"lambent {group} {name}" in guide
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert any(flag in guide for flag in option.opts if flag.startswith("--")), (name, option.opts)
+
+
 def test_the_exit_codes_are_listed_in_the_help_and_in_the_guide(cli):
     """The same meanings in both, none left out."""
     assert set(MEANINGS) == set(ExitCode)

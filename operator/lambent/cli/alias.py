@@ -36,7 +36,7 @@ _HEADER = ("NAME", "VERSION", "WEIGHTS", "READY", "ROLLOUT")
 _WIDE = ("TARGET", "OBJECT", "MESSAGE")
 
 
-@alias.command("list", epilog=_LIST_EPILOG)
+@alias.command("list", epilog=_LIST_EPILOG, short_help="List aliases.")
 @click.argument("function", shell_complete=complete_functions)
 @flags.output("wide", "json", "yaml", "name")
 @flags.in_cluster
@@ -82,7 +82,7 @@ Examples:
 What is in Git is better changed there: the next sync takes back what was set by hand. A warning says so."""
 
 
-@alias.command("set", epilog=_SET_EPILOG)
+@alias.command("set", epilog=_SET_EPILOG, short_help="Let an alias point to a version.")
 @click.argument(
     "words",
     metavar="FUNCTION ALIAS VERSION",
@@ -180,7 +180,7 @@ Examples:
   lambent alias delete hello live"""
 
 
-@alias.command(epilog=_DELETE_EPILOG)
+@alias.command(epilog=_DELETE_EPILOG, short_help="Delete an alias.")
 @click.argument("words", metavar="FUNCTION ALIAS", nargs=-1, shell_complete=complete_function_words("aliases"))
 @flags.in_cluster
 def delete(session: flags.Session, words: tuple[str, ...]) -> int:

@@ -45,7 +45,7 @@ _words = click.argument(
 )  # `hello live` or `hello:live`
 
 
-@rollout.command(epilog=_STATUS_EPILOG)
+@rollout.command(epilog=_STATUS_EPILOG, short_help="Show where the rollout is.")
 @_words
 @flags.output("json", "yaml")
 @flags.watching
@@ -70,7 +70,11 @@ def status(
     return steering.follow(session.cluster, alias, timeout, err=False) if watch else ExitCode.OK
 
 
-@rollout.command()
+def _example(name: str) -> str:
+    return f"\b\nExamples:\n  lambent rollout {name} hello live\n  lambent rollout {name} shop/checkout:live"
+
+
+@rollout.command(epilog=_example("pause"), short_help="Hold the rollout where it is.")
 @_words
 @flags.in_cluster
 def pause(session: flags.Session, words: tuple[str, ...]) -> int:
@@ -89,7 +93,7 @@ def pause(session: flags.Session, words: tuple[str, ...]) -> int:
     return ExitCode.OK
 
 
-@rollout.command()
+@rollout.command(epilog=_example("resume"), short_help="Let it go on.")
 @_words
 @flags.in_cluster
 def resume(session: flags.Session, words: tuple[str, ...]) -> int:
@@ -114,7 +118,7 @@ def _waiting(command: Any) -> Any:
     return wait(timeout(command))
 
 
-@rollout.command()
+@rollout.command(epilog=_example("promote"), short_help="Skip the rest of its steps.")
 @_words
 @_waiting
 @flags.in_cluster
@@ -123,7 +127,7 @@ def promote(session: flags.Session, words: tuple[str, ...], *, wait: bool, timeo
     return _ask(session, words, names.ROLLOUT_PROMOTE, timeout if wait else None)
 
 
-@rollout.command()
+@rollout.command(epilog=_example("abort"), short_help="Give all of the traffic back.")
 @_words
 @_waiting
 @flags.in_cluster
