@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from lambent.adapters.gateways import GatewayClient, Retirement
+from lambent.adapters import gateways
+from lambent.adapters.gateways import GatewayClient, Invocation, Retirement
 from lambent.model.errors import Unavailable
 
 
@@ -20,6 +21,7 @@ class Gateway:
         self.hang = False
         self.status = 200
         self.answer = {"retired": ["a/p"], "busy": ["a/q"]}
+        self.function_error = ""
 
     async def demand(self, request):
         self.tokens.append(request.headers["Authorization"])
@@ -38,12 +40,24 @@ class Gateway:
         self.asked = await request.json()
         return web.json_response(self.answer, status=self.status)
 
+    async def invoke(self, request):
+        self.asked = (request.headers["Lambent-Target"], await request.read())
+        headers = {"X-Amz-Function-Error": self.function_error} if self.function_error else {}
+        response = web.StreamResponse(status=self.status, headers=headers)
+        await response.prepare(request)
+        for chunk in self.chunks:
+            await response.write(chunk)
+        if self.hang:
+            request.transport.close()
+        return response
+
 
 @pytest.fixture
 async def gateway():
     fake = Gateway()
     app = web.Application()
     app.add_routes([web.get("/v1/demand", fake.demand), web.post("/v1/retire", fake.retire)])
+    app.add_routes([web.post("/v1/invoke", fake.invoke)])
     server = TestServer(app)
     await server.start_server(shutdown_timeout=0.1)
     fake.url = str(server.make_url("")).rstrip("/")
@@ -109,6 +123,35 @@ async def test_nonsense_is_unavailable(gateway, client):
         await client.retire(gateway.url, [])
 
 
+ANSWERS = {
+    "a result": (200, ""),
+    "a function error": (200, "Unhandled"),
+    "a throttle": (429, ""),
+    "no environment": (503, ""),
+}
+
+
+@pytest.mark.parametrize(("status", "error"), ANSWERS.values(), ids=ANSWERS)
+async def test_whatever_an_invocation_is_answered_with_is_an_answer(gateway, client, status, error):
+    """Whoever invokes decides what it means."""
+    gateway.status, gateway.function_error, gateway.chunks = status, error, [b'"he', b'llo"']
+    answer = await client.invoke(gateway.url, "a/f:live", b"{}")
+    assert answer == Invocation(status, error, b'"hello"')
+    assert gateway.asked == ("a/f:live", b"{}")
+
+
+async def test_of_a_long_answer_the_beginning_is_kept(gateway, client):
+    gateway.chunks = [b"x" * 50_000] * 40
+    answer = await client.invoke(gateway.url, "a/f:live", b"{}")
+    assert answer.body == b"x" * gateways.ANSWER_BYTES_KEPT
+
+
+async def test_an_answer_that_breaks_off_is_none(gateway, client):
+    gateway.chunks, gateway.hang = [b"half"], True
+    with pytest.raises(Unavailable):
+        await client.invoke(gateway.url, "a/f:live", b"{}")
+
+
 async def test_a_missing_token_is_unavailable(gateway, client):
     """It is projected in a moment."""
     client.token.unlink()
@@ -120,3 +163,5 @@ async def test_no_gateway_is_unavailable(client):
     """A refused connection."""
     with pytest.raises(Unavailable):
         await client.retire("http://127.0.0.1:9", [])
+    with pytest.raises(Unavailable):
+        await client.invoke("http://127.0.0.1:9", "a/f:live", b"{}")

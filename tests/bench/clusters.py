@@ -16,14 +16,13 @@ import yaml
 
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, observe
-from lambent.adapters.kube.resources import EVENTS, FUNCTIONS, NAMESPACES, NETWORK_POLICIES, Resource
+from lambent.adapters.kube.resources import ALIASES, EVENTS, FUNCTIONS, NAMESPACES, NETWORK_POLICIES, VERSIONS, Resource
 from lambent.model.errors import Refused, Unavailable
 
 from . import places
 
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
-CRD_FILE = places.ROOT / "crds" / "functions.yaml"
-CRD = "functions.lambent.dev"
+CRD_FILES = tuple(places.ROOT / "crds" / f"{kind}.yaml" for kind in ("functions", "versions", "aliases"))
 DELETING_S = 600.0
 
 
@@ -131,7 +130,7 @@ async def cluster(name: str) -> AsyncIterator[Cluster]:
     """A namespace with a watch on its Functions; deleted at the end with everything in it."""
     os.environ["KUBECONFIG"] = str(kubeconfig())
     namespace = f"bench-{name}-{secrets.token_hex(3)}"
-    async with await KubeClient.connect() as client, _kind(client):
+    async with await KubeClient.connect() as client, _kinds(client):
         body = {"metadata": {"name": namespace}}
         await client.request("POST", NAMESPACES.collection(), body=body)
         readiness = Readiness()
@@ -157,29 +156,32 @@ async def _watch(client: KubeClient, namespace: str, readiness: Readiness) -> No
 
 
 @contextlib.asynccontextmanager
-async def _kind(client: KubeClient) -> AsyncIterator[None]:
-    """The kind exists, and if it did not before, it is gone afterwards."""
+async def _kinds(client: KubeClient) -> AsyncIterator[None]:
+    """The kinds exist, and those that did not before are gone afterwards."""
+    made = []
     try:
-        await client.request("GET", CRDS.item(None, CRD))
-    except Refused as error:
-        if error.status != 404:
-            raise
-    else:
-        yield
-        return
-    body = yaml.safe_load(CRD_FILE.read_text(encoding="utf-8"))
-    await client.request("POST", CRDS.collection(), body=body)
-    await asyncio.sleep(3)  # until it is served everywhere
-    try:
+        for file in CRD_FILES:
+            body = yaml.safe_load(file.read_text(encoding="utf-8"))
+            name = body["metadata"]["name"]
+            try:
+                await client.request("GET", CRDS.item(None, name))
+            except Refused as error:
+                if error.status != 404:
+                    raise
+                await client.request("POST", CRDS.collection(), body=body)
+                made.append(name)
+        if made:
+            await asyncio.sleep(3)  # until they are served everywhere
         yield
     finally:
-        await client.request("DELETE", CRDS.item(None, CRD), timeout=DELETING_S)
+        for name in made:
+            await client.request("DELETE", CRDS.item(None, name), timeout=DELETING_S)
 
 
 async def _delete(client: KubeClient, namespace: str) -> None:
     """Page by page: the API server gives up on a request that takes a minute, and a namespace takes its time."""
     limit = time.monotonic() + DELETING_S
-    for resource in (FUNCTIONS, EVENTS):
+    for resource in (ALIASES, VERSIONS, FUNCTIONS, EVENTS):
         path = resource.collection(namespace)
         while time.monotonic() < limit:
             try:

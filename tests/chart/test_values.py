@@ -35,6 +35,8 @@ REFUSED = {
     "a network that is none": ({"codeSources": {"allowedNetworks": ["10.0.0.1"]}}, "allowedNetworks"),
     "an endpoint that is no URL": ({"codeSources": {"s3": {"endpoint": "minio:9000"}}}, "endpoint"),
     "a collector that is no URL": ({"tracing": {"otlpEndpoint": "collector:4318"}}, "otlpEndpoint"),
+    "a Prometheus that is no URL": ({"prometheus": {"url": "prometheus:9090"}}, "url"),
+    "a Prometheus with a question": ({"prometheus": {"url": "http://prometheus/?token=x"}}, "url"),
     "an unknown backend": ({"codestore": {"backend": "nfs"}}, "backend"),
     "a bucket without a name": ({"codestore": {"backend": "s3"}}, "codestore.s3.bucket is needed"),
     "two writers in one directory": ({"codestore": {"replicas": 2}}, "a directory has one writer"),
@@ -173,6 +175,21 @@ def test_a_collector_is_named_to_the_gateway_alone(helm, rendered):
     named = told(helm.template(values))
     assert {name for name, value in named.items() if value} == {"lambent-gateway"}
     assert named["lambent-gateway"] == "http://collector.tracing:4318"
+
+
+def test_a_prometheus_is_named_to_the_controller_with_its_token(helm, rendered):
+    """The token is a file, so that it may change; without a Secret there is no volume."""
+    assert rendered.environment("controller")["LAMBENT_PROMETHEUS_URL"] == ""
+    assert rendered.environment("controller")["LAMBENT_PROMETHEUS_TOKEN_FILE"] == ""
+    given = helm.template({"prometheus": {"url": "https://prometheus.monitoring:9090/p", "tokenSecret": "metrics"}})
+    environment = given.environment("controller")
+    assert environment["LAMBENT_PROMETHEUS_URL"] == "https://prometheus.monitoring:9090/p"
+    (volume,) = [each for each in given.pod("controller")["volumes"] if "secret" in each]
+    assert volume["secret"]["secretName"] == "metrics"
+    (mount,) = [each for each in given.container("controller")["volumeMounts"] if each["name"] == volume["name"]]
+    (item,) = volume["secret"]["items"]
+    assert environment["LAMBENT_PROMETHEUS_TOKEN_FILE"] == f"{mount['mountPath']}/{item['path']}"
+    assert item["key"] == "token"
 
 
 def test_network_policies_open_the_internal_door_to_the_controller_only(helm, rendered):

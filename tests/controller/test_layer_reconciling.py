@@ -81,6 +81,17 @@ async def test_each_change_is_another_version_and_none_changes_an_older_one(room
     assert status(room)["observedGeneration"] == 4
 
 
+async def test_a_specification_that_overtook_our_own_write_is_looked_at(room):
+    """The answer shows it first, and its event is old news then."""
+    uid = room.layer()
+    await room.sweeper.sweep()
+    room.edit("libs", LAYER_PATH, description="with words")
+    room.nudged.clear()
+    await room.layers.reconcile(uid)
+    assert status(room)["observedGeneration"] == 1
+    assert uid in room.nudged
+
+
 async def test_numbers_are_not_given_twice_when_a_layer_is_made_again(room):
     """Lambda's rule; the counter is the namespace's."""
     uid = room.layer()

@@ -30,6 +30,20 @@ async def test_a_function_becomes_ready_and_then_nothing_is_written_any_more(roo
     assert room.codestore.calls.count("put") == 1
 
 
+async def test_a_specification_that_overtook_our_own_write_is_looked_at(room):
+    """The answer shows it first, and its event is old news then."""
+    uid = room.function()
+    await room.sweeper.sweep()
+    room.edit(memorySize=512)
+    room.nudged.clear()
+    await room.reconciler.reconcile(uid)
+    await room.reconciler.settle()
+    assert room.status()["observedGeneration"] == 1
+    assert uid in room.nudged
+    await room.reconciler.reconcile(uid)
+    assert room.status()["observedGeneration"] == 2
+
+
 async def test_a_restarted_controller_writes_nothing(room):
     """State is rebuilt from the API server, and code that is there is not stored again."""
     uid = room.function()

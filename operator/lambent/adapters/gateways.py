@@ -1,4 +1,4 @@
-"""The internal door of gateways, as the controller calls it: streams of demand, and retiring environments."""
+"""The internal door of gateways, as the controller calls it: streams of demand, retiring environments, invoking."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from lambent.model.errors import Unavailable
 
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A line names every idle environment of a key; beyond this the peer is not a gateway."""
+ANSWER_BYTES_KEPT = 64 * 1024
+"""Of what an invocation answers. Whoever asks through this door wants to know how it ended, not all it said."""
+INVOKE_SECONDS_MAX = 960.0
+"""The longest function timeout, and time for a cold start before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,17 @@ class Retirement:
     retired: frozenset[str]
     """Out of its index and drained: nothing runs there and nothing will."""
     busy: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What a gateway answered to an invocation."""
+
+    status: int
+    function_error: str
+    """Handled or Unhandled, as Lambda says it; empty when the function ended well or was not reached."""
+    body: bytes
+    """The first 64 kB of it."""
 
 
 class GatewayClient:
@@ -74,6 +89,24 @@ class GatewayClient:
                 return Retirement(frozenset(map(str, fields["retired"])), frozenset(map(str, fields["busy"])))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(f"{url}/v1/retire: {error!r}") from error
+
+    async def invoke(self, url: str, target: str, event: bytes) -> Invocation:
+        """Invoke `<namespace>/<function>:<qualifier>` with an event, whatever that is answered with.
+
+        Raises:
+            Unavailable: when the gateway does not answer: whether the function was reached is not known.
+        """
+        limits = aiohttp.ClientTimeout(total=INVOKE_SECONDS_MAX, sock_connect=2.0)
+        headers = {**await self._headers(), "Lambent-Target": target, "Content-Type": "application/json"}
+        try:
+            async with self._session.post(f"{url}/v1/invoke", data=event, headers=headers, timeout=limits) as answer:
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece[: ANSWER_BYTES_KEPT - len(body)]
+                error = answer.headers.get("X-Amz-Function-Error") or ""
+                return Invocation(answer.status, error, bytes(body))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"{url}/v1/invoke: {error!r}") from error
 
     async def _headers(self) -> dict[str, str]:
         # the kubelet rotates projected tokens: read again each time

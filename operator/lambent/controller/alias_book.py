@@ -81,7 +81,10 @@ class AliasBook:
     # --- writing ------------------------------------------------------------------------------------------------
 
     def put_alias(self, body: dict[str, Any], *, quiet: bool = False) -> None:
-        """An object as the API server shows it; `quiet` when it is the answer to our own write."""
+        """An object as the API server shows it; `quiet` when it is the answer to our own write.
+
+        Such an answer brings along what others wrote meanwhile, and the event about that is old news then.
+        """
         uid = body["metadata"]["uid"]
         if not self._freshness.is_news(uid, body):
             return
@@ -89,7 +92,7 @@ class AliasBook:
         if after == before:
             return
         self._move(before, after)
-        if not quiet:
+        if not quiet or _wanted(before) != _wanted(after):
             self._nudge(uid)
         self._spread(before, after)
 
@@ -162,6 +165,13 @@ def referred(alias: AliasObject) -> frozenset[str]:
     if status.rollout is not None and not status.rollout.ended:
         found |= {status.rollout.from_version, status.rollout.to_version}
     return frozenset(number for number in found if number is not None and number.isdigit())
+
+
+def _wanted(alias: AliasObject | MalformedAlias | None) -> object:
+    """What others write of an alias."""
+    if not isinstance(alias, AliasObject):
+        return alias and (alias.generation, alias.message)
+    return (alias.spec, alias.generation, alias.request, alias.deleting, alias.status.hook_results)
 
 
 def _referring(alias: AliasObject | None) -> frozenset[str]:

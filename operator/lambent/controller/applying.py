@@ -208,15 +208,20 @@ class Named(Protocol):
     def uid(self) -> str: ...  # noqa: D102
 
 
-async def apply_status(tools: Tools, kind: tuple[str, Resource], owner: Named, status: Fields) -> dict[str, Any] | None:
-    """Write a status; the object as it is then, None when it is gone or another by now."""
+async def apply_status(
+    tools: Tools, kind: tuple[str, Resource], owner: Named, status: Fields, *, others: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """Write a status; the object as it is then, None when it is gone or another by now.
+
+    `others` are fields of the status that somebody else writes.
+    """
     name, resource = kind
     body = {
         "apiVersion": names.API_VERSION,
         "kind": name,
         # with the uid, an object made anew under this name is not given its predecessor's status
         "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
-        "status": status.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "status": status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(others)),
     }
     path = resource.item(owner.namespace, owner.name)
     manager = names.FIELD_MANAGER_CONTROLLER

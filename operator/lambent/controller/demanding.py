@@ -34,6 +34,16 @@ class DemandSource(Protocol):
         """Lines; an empty one is a heartbeat. Raises Unavailable."""
 
 
+class Listener(Protocol):
+    """Whoever wants to know more of demand than what is wanted now."""
+
+    def said(self, gateway: str, demand: Demand) -> None:
+        """A line came."""
+
+    def lost(self) -> None:
+        """A gateway is not heard, as yet or any more."""
+
+
 @dataclass(slots=True)
 class _Gateway:
     connected: bool = False
@@ -57,6 +67,11 @@ class DemandBoard:
         self._clock = clock
         self._sayings: dict[str, dict[tuple[str, Key], _Saying]] = {}
         self._gateways: dict[str, _Gateway] = {}
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody of every line, and of every loss."""
+        self._listeners.append(listener)
 
     def reports(self, uid: str) -> tuple[Report, ...]:
         """What is said of one Function, not older than it counts."""
@@ -88,6 +103,8 @@ class DemandBoard:
 
     def expect(self, url: str) -> None:
         """A gateway exists."""
+        if url not in self._gateways:
+            self._tell_lost()
         gateway = self._gateways.setdefault(url, _Gateway(lost=self._clock()))
         gateway.present = True
 
@@ -100,6 +117,11 @@ class DemandBoard:
         gateway = self._gateways[url]
         if gateway.connected:
             gateway.connected, gateway.lost = False, self._clock()
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        for listener in self._listeners:
+            listener.lost()
 
     def forget(self, url: str) -> None:
         """It is no endpoint any more; its last word counts for a while."""
@@ -120,6 +142,8 @@ class DemandBoard:
         sayings[url, demand.key] = _Saying(Report(url, demand, self._clock()), matter)
         if before is None or before.matter != matter:
             self._nudge(uid)
+        for listener in self._listeners:
+            listener.said(url, demand)
 
 
 class DemandListener:

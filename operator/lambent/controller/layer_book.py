@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lambent.controller.freshness import Freshness
-from lambent.controller.observed import explain, put_each
+from lambent.controller.observed import explain, overtaken, put_each
 from lambent.core import code_texts
 from lambent.core.collecting import hex_digest
 from lambent.core.layer_use import Place
@@ -125,7 +125,7 @@ class LayerBook:
             return
         self._layers[uid] = after
         rivals = self._rename(uid, before, after)
-        if not quiet:
+        if not quiet or overtaken(before, after):
             for rival in rivals | {uid}:
                 self._nudge(rival)
 

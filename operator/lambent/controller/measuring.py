@@ -39,9 +39,20 @@ class ControllerMetrics:
         self.layer_versions = Counter(
             "lambent_controller_layer_versions_published", "Versions of layers that were published.", registry=registry
         )
-        self.depth = Gauge(
-            "lambent_controller_queue_depth", "Functions and Layers that wait to be looked at.", registry=registry
+        self.alias_reconciles = Histogram(
+            "lambent_controller_alias_reconcile_seconds",
+            "Time from taking up an Alias to having applied what was decided, by outcome.",
+            ["outcome"],
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+            registry=registry,
         )
+        self.rollouts = Counter(
+            "lambent_controller_rollouts",
+            "Rollouts of aliases that ended, by how (Succeeded, RolledBack, Stopped, Superseded).",
+            ["phase"],
+            registry=registry,
+        )
+        self.depth = Gauge("lambent_controller_queue_depth", "Objects that wait to be looked at.", registry=registry)
         self.leading = Gauge("lambent_controller_leading", "1 while this replica leads, else 0.", registry=registry)
         self.fetches = Histogram(
             "lambent_controller_fetch_seconds",

@@ -25,6 +25,16 @@ def _put(put: Callable[[dict[str, Any]], None], body: dict[str, Any]) -> str | N
     return str(metadata.get("uid") or "") if isinstance(metadata, dict) else None
 
 
+def overtaken(before: object, after: object) -> bool:
+    """Whether the answer to our own write brings what somebody else wrote before it.
+
+    The event about that is old news when it comes, so that nobody else would tell.
+    """
+    if before is None:
+        return False
+    return any(getattr(before, name, None) != getattr(after, name, None) for name in ("generation", "deleting"))
+
+
 def explain(error: Exception, kind: str) -> str:
     """Why an object is none of its kind to us, without its values: they may be secrets."""
     if not isinstance(error, ValidationError):

@@ -23,14 +23,19 @@ from lambent.adapters.kube.leases import Candidacy, lead
 from lambent.adapters.kube.observing import Deleted, Listed, Pace, observe
 from lambent.adapters.kube.pulses import Pulses
 from lambent.adapters.kube.resources import ENDPOINT_SLICES, PODS
+from lambent.adapters.prometheus import PrometheusClient
 from lambent.adapters.telemetry.logs import configure_logging
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
+from lambent.controller.alarming import Alarms, PrometheusPolls
+from lambent.controller.alias_reconciling import AliasReconciler
 from lambent.controller.applying import Tools
 from lambent.controller.collecting import Collector, CollectorMetrics
 from lambent.controller.demanding import DemandBoard, DemandListener
+from lambent.controller.hooking import HookRunner
 from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
+from lambent.controller.metering import Metering
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
 from lambent.controller.queueing import WorkQueue
@@ -38,7 +43,7 @@ from lambent.controller.reconciling import Reconciler
 from lambent.controller.reference_watches import Manner, ReferenceWatches
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.settings import ControllerSettings
-from lambent.controller.store import Store
+from lambent.controller.store import Nudge, Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.supplying import supplied
 from lambent.controller.sweeping import Sweeper
@@ -135,8 +140,11 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
         reconciler = Reconciler(tools, shelf, settings.installation)
         layers = LayerReconciler(tools, shelf, settings.installation.region)
+        aliases = _aliases(settings, tools, gateways, session, queue.add)
 
         def work_on(uid: str) -> Awaitable[float | None]:
+            if store.aliases.has_known(uid):
+                return aliases.reconcile(uid)
             kind = layers if store.layers.has_known(uid) else reconciler
             return kind.reconcile(uid)
 
@@ -170,8 +178,18 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
             await listener.close()
             await reconciler.close()
             await layers.close()
+            await aliases.close()
             await shelf.close()
             metrics.leading.set(0)
+
+
+def _aliases(
+    settings: ControllerSettings, tools: Tools, gateways: GatewayClient, session: aiohttp.ClientSession, nudge: Nudge
+) -> AliasReconciler:
+    prometheus = PrometheusClient(session, settings.prometheus) if settings.prometheus.url else None
+    hooks = HookRunner(gateways, tools.board.connected, nudge)
+    alarms = Alarms(Metering(tools.board, nudge), PrometheusPolls(prometheus, nudge))
+    return AliasReconciler(tools, settings.installation.region, hooks, alarms)
 
 
 async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from lambent.adapters.prometheus import PrometheusSettings
 from lambent.agent.protocol.names import DOOR_PORT
 from lambent.core.collecting import Policy
 from lambent.core.plan import Installation
@@ -53,6 +54,8 @@ class ControllerSettings:
     collecting: Policy = field(default_factory=Policy)
     policies: Release | None = None
     """Whose gateway environments accept; None: no NetworkPolicies are written."""
+    prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
+    """What alarms of rollouts ask."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> ControllerSettings:
@@ -105,6 +108,7 @@ class ControllerSettings:
             collect_seconds=float(read.number("LAMBENT_COLLECT_SECONDS", 600, at_least=0)),
             collecting=Policy(grace=float(read.number("LAMBENT_COLLECT_GRACE_SECONDS", 3600, at_least=1))),
             policies=_release(read),
+            prometheus=_prometheus(read),
         )
 
 
@@ -119,6 +123,13 @@ def _log_sink(read: _Reader) -> str:
             f"LAMBENT_ENVIRONMENT_LOG_SINK must be http://<host>:<port>/<path> or tcp://<host>:<port>, not {sink!r}"
         )
     return sink
+
+
+def _prometheus(read: _Reader) -> PrometheusSettings:
+    url = read.text("LAMBENT_PROMETHEUS_URL", "").rstrip("/")
+    if url and re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", url) is None:
+        raise ValueError(f"LAMBENT_PROMETHEUS_URL must be http(s)://<host>[:<port>][/<path>], not {url!r}")
+    return PrometheusSettings(url, read.text("LAMBENT_PROMETHEUS_TOKEN_FILE", ""))
 
 
 def _release(read: _Reader) -> Release | None:

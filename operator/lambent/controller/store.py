@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from lambent.controller.alias_book import AliasBook
 from lambent.controller.freshness import Freshness
 from lambent.controller.layer_book import LayerBook
-from lambent.controller.observed import explain, put_each
+from lambent.controller.observed import explain, overtaken, put_each
 from lambent.controller.version_book import Name, VersionBook
 from lambent.core import code_texts
 from lambent.model import names
@@ -130,7 +130,7 @@ class Store:
         if before is None:
             self._count(after.namespace, 1)
         rivals = self._rename(uid, before, after)
-        if not quiet:
+        if not quiet or overtaken(before, after):
             for rival in rivals | {uid}:
                 self._nudge(rival)
         self._spread(before, after)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lambent.controller.freshness import Freshness
-from lambent.controller.observed import explain, put_each
+from lambent.controller.observed import explain, overtaken, put_each
 from lambent.model.versions import VersionObject, VersionStatus
 
 Name = tuple[str, str]
@@ -87,7 +87,7 @@ class VersionBook:
         if after == before:
             return
         self._move(before, after)
-        if not quiet:
+        if not quiet or overtaken(before, after):
             self._nudge(uid)
         self._spread(before, after)
 

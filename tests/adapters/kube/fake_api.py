@@ -100,6 +100,7 @@ class FakeApi:
         self.spoils = {}
         self.cuts = 0
         self.subresources = ["pods/resize"]
+        self.applied = {}
 
     # --- what tests use ---
 
@@ -210,15 +211,30 @@ class FakeApi:
         after = copy.deepcopy(here)
         if parts.get("sub") == "resize":
             resize(after, body)
+        elif parts.get("sub") and "apply-patch" in request.content_type:
+            self._apply_status(after, body["status"], request.query["fieldManager"])
         elif parts.get("sub"):
             after["status"] = body["status"]
         elif request.content_type == "application/merge-patch+json":
             merge(after, body)
         else:
             after.update({key: value for key, value in body.items() if key != "metadata"})
+            owners = {one["uid"]: one for one in body["metadata"].get("ownerReferences") or []}
+            if owners:
+                owners = {one["uid"]: one for one in after["metadata"].get("ownerReferences") or []} | owners
+                after["metadata"]["ownerReferences"] = list(owners.values())
         if after == here:
             return reply(here)
         return reply(self._store(item, after, "MODIFIED"))
+
+    def _apply_status(self, after, status, manager):
+        """Each manager's fields, by their first name: what it does not apply any more is gone, others' stay."""
+        owned = self.applied.setdefault(after["metadata"]["uid"], {})
+        others = {name for other, names in owned.items() if other != manager for name in names}
+        before = after.get("status") or {}
+        kept = {name: value for name, value in before.items() if name in others}
+        owned[manager] = set(status)
+        after["status"] = {**kept, **status}
 
     def _delete(self, item, here, body):
         uid = ((body or {}).get("preconditions") or {}).get("uid")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -16,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-from tests.cluster.local.state import find, locked
+from tests.contracts.debian_packages import program
 
 PACKAGE = "docker-registry"
 USER, PASSWORD = "robot", "secret"
@@ -41,42 +38,6 @@ class DockerRegistry:
         return f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}" if self.closed else ""
 
 
-def program() -> str:
-    """The registry's program. Skips where there is no way to get it."""
-    installed = shutil.which(PACKAGE)
-    if installed:
-        return installed
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        pytest.skip(f"not a Debian machine, and {PACKAGE} is not installed")
-    state = find(os.environ)
-    found = state.root / "packages" / PACKAGE / "usr/bin" / PACKAGE
-    if not found.exists():
-        with locked(state, "packages"):
-            if not found.exists():
-                _unpack(found.parents[2])
-    return str(found)
-
-
-def _unpack(target: Path) -> None:
-    draft = target.with_name(f"{target.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for attempt in ((), ("apt-get", "update", "-q")):
-        if attempt:
-            subprocess.run(attempt, capture_output=True, check=False)
-        got = subprocess.run(
-            ["apt-get", "download", "-q", PACKAGE], cwd=draft, capture_output=True, text=True, check=False
-        )
-        if got.returncode == 0:
-            break
-    else:
-        pytest.skip(f"Debian's package {PACKAGE} cannot be downloaded: {got.stderr.strip()[-200:]}")
-    archive = next(draft.glob("*.deb"))
-    subprocess.run(["dpkg", "-x", archive, draft], check=True)
-    archive.unlink()
-    draft.rename(target)
-
-
 @contextmanager
 def docker_registry(folder: Path, *, closed: bool) -> Iterator[DockerRegistry]:
     """A registry on a port of its own; a closed one wants to see a user and a password."""
@@ -94,7 +55,7 @@ def docker_registry(folder: Path, *, closed: bool) -> Iterator[DockerRegistry]:
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
     (folder / "config.yml").write_text(json.dumps(config))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program(), "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+        process = subprocess.Popen([program(PACKAGE), "serve", str(folder / "config.yml")], stdout=log, stderr=log)
     try:
         while not _answers(f"http://{place}/v2/"):
             assert process.poll() is None, (folder / "log").read_text()
