@@ -223,7 +223,7 @@ async def apply_status(
         "kind": name,
         # with the uid, an object made anew under this name is not given its predecessor's status
         "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
-        "status": status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(others)),
+        "status": status.applied(others),
     }
     path = resource.item(owner.namespace, owner.name)
     manager = names.FIELD_MANAGER_CONTROLLER

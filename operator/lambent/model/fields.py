@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -27,3 +27,29 @@ class Fields(BaseModel):
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def applied(self, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """As it is written by server-side apply: camelCase, without fields that are None, and without `without`.
+
+        A list or map that is empty is left out where empty is its default. To apply it as empty is another thing: where
+        it had entries of ours, the API server makes null of it, and refuses that.
+        """
+        dumped = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(without))
+        _leave_out_empty(self, dumped)
+        return dumped
+
+
+def _leave_out_empty(fields: Fields, dumped: dict[str, Any]) -> None:
+    for name, field in type(fields).model_fields.items():
+        value, key = getattr(fields, name), field.serialization_alias or name
+        if key not in dumped:
+            continue
+        if isinstance(value, list | dict) and not value:
+            if field.get_default(call_default_factory=True) == value:
+                del dumped[key]
+        elif isinstance(value, Fields):
+            _leave_out_empty(value, dumped[key])
+        elif isinstance(value, list):
+            for each, dump in zip(value, dumped[key], strict=True):
+                if isinstance(each, Fields):
+                    _leave_out_empty(each, dump)

@@ -212,6 +212,8 @@ class FakeApi:
         if parts.get("sub") == "resize":
             resize(after, body)
         elif parts.get("sub") and "apply-patch" in request.content_type:
+            if emptied := nulled(here.get("status") or {}, body["status"]):
+                return status(422, "Invalid", f"{emptied} must be of type object or array: null")
             self._apply_status(after, body["status"], request.query["fieldManager"])
         elif parts.get("sub"):
             after["status"] = body["status"]
@@ -373,6 +375,17 @@ def resize(target, patch):
     for wanted in patch["spec"]["containers"]:
         [container] = [each for each in target["spec"]["containers"] if each["name"] == wanted["name"]]
         merge(container["resources"], wanted["resources"])
+
+
+def nulled(before, after, path="status"):
+    """Where an apply empties a list or map that had entries: the real one makes null of it, which no schema allows."""
+    if before and after in ({}, []):
+        return path
+    if isinstance(before, dict) and isinstance(after, dict):
+        return next(
+            (found for name in after if (found := nulled(before.get(name), after[name], f"{path}.{name}"))), None
+        )
+    return None
 
 
 def reply(body, code=200):
