@@ -45,6 +45,16 @@ class StaticSource:
         yield Listed([self._function])
         await asyncio.Event().wait()
 
+    async def versions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """None."""
+        yield Listed([])
+        await asyncio.Event().wait()
+
+    async def aliases(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """None."""
+        yield Listed([])
+        await asyncio.Event().wait()
+
     async def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
         """Every environment."""
         yield Listed(self._pods)

@@ -130,7 +130,7 @@ class Cluster:
     """Functions, pods, namespaces, and which port each pod's agent really has."""
 
     streams: dict[str, Stream] = field(
-        default_factory=lambda: {"functions": Stream(), "pods": Stream(), "namespaces": Stream()}
+        default_factory=lambda: {kind: Stream() for kind in ("functions", "versions", "aliases", "pods", "namespaces")}
     )
     ports: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -155,6 +155,12 @@ class Cluster:
 
     def functions(self, namespace):
         return self.streams["functions"].observe()
+
+    def versions(self, namespace):
+        return self.streams["versions"].observe()
+
+    def aliases(self, namespace):
+        return self.streams["aliases"].observe()
 
     def pods(self, namespace):
         return self.streams["pods"].observe()

@@ -16,10 +16,11 @@ from lambent.adapters.http.servers import BoundedServer
 from lambent.adapters.telemetry.metrics import AuthMetrics, Metrics
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.core.routing import RoutingTable
-from lambent.model.environments import EnvironmentPod
+from lambent.model.environments import EnvironmentPod, Key
 
 from . import internal_door
 from .accounts import Accounts
+from .answering import Answering
 from .authenticating import Authenticator, Identify, Tokens
 from .authorizing import Authorize, Counters, Gate, KubernetesGate, OpenGate
 from .bodies import Room
@@ -28,6 +29,7 @@ from .codes import BlobSource, CodeCache
 from .demand_streams import DemandStreams
 from .environments import Environments
 from .internal_door import InternalDoor
+from .internal_invocations import InternalInvocations
 from .invoking import Bounds, Invoking
 from .keeping import Keeping
 from .measuring import Measures
@@ -136,12 +138,14 @@ class Gateway:
         self.ports["metrics"] = self._telemetry.port
         invoking = Invoking(self.table, self.environments, self._ownership, self._accounts, self._bounds)
         invoking.spans = self._outside.spans
-        door = PublicDoor(self.table, self._gate(), invoking)
+        answering = Answering(self.table, invoking)
+        door = PublicDoor(self._gate(), answering)
         room = Room(settings.bodies_bytes)
         self._public = HttpServer(door, lambda: self._draining, door.admit, room)
         authenticator = self._authenticator()
         retiring = Retiring(self.environments, self._ownership)
-        internal = InternalDoor(authenticator, self.pools, self.streams, retiring)
+        invocations = InternalInvocations(self.table, answering)
+        internal = InternalDoor(authenticator, self.pools, self.streams, retiring, invocations)
         self._spawn(self.watching.run(self._outside.source, settings.namespaces))
         self._spawn(self._settle())
         self._spawn(self._sweep())
@@ -209,8 +213,9 @@ class Gateway:
 
     # --- what is asked about it ---------------------------------------------------------------------------------
 
-    def _in_flight(self, uid: str) -> int:
-        return sum(pool.admission.in_flight for pool in self.pools.all() if pool.key.function_uid == uid)
+    def _in_flight(self, key: Key) -> int:
+        """Of all keys of the same function and version."""
+        return sum(pool.admission.in_flight for pool in self.pools.of_version(key))
 
     def _unwell(self) -> str | None:
         return self._broken

@@ -12,8 +12,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from lambent.adapters.agents.doors import AgentDoor
-from lambent.core.routing import Route
-from lambent.model.environments import EnvironmentPod, PodFailure
+from lambent.core.routes import Route
+from lambent.model.environments import EnvironmentPod, Key, PodFailure
 
 from .pools import Pools
 
@@ -126,7 +126,7 @@ class Environments:
         self,
         pools: Pools,
         make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor],
-        route_of: Callable[[str], Route | None],
+        route_of: Callable[[Key], Route | None],
     ) -> None:
         self.pools = pools
         self._make_door = make_door
@@ -219,14 +219,14 @@ class Environments:
         self._start_tending(environment)
 
     def wanted(self, environment: Environment) -> bool:
-        """Whether its function's current configuration is the one that its pod was made for."""
-        route = self._route_of(environment.key.function_uid)
+        """Whether the current configuration of its function or version is the one that its pod was made for."""
+        route = self._route_of(environment.key)
         return route is not None and route.key == environment.key
 
-    def consider_function(self, uid: str) -> None:
-        """A function's route changed: environments that waited for it may be wanted now."""
+    def consider_version(self, uid: str, version: str) -> None:
+        """The route of a function's version changed: environments that waited for it may be wanted now."""
         for environment in list(self._known.values()):
-            if environment.key.function_uid == uid:
+            if environment.key.function_uid == uid and environment.key.version == version:
                 self.consider(environment)
 
     def _start_tending(self, environment: Environment) -> None:

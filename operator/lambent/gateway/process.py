@@ -48,6 +48,14 @@ class KubeSource:
         """See Source."""
         return observe(self._client, resources.FUNCTIONS, namespace=namespace)
 
+    def versions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.VERSIONS, namespace=namespace)
+
+    def aliases(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.ALIASES, namespace=namespace)
+
     def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
         """See Source."""
         return observe(self._client, resources.PODS, namespace=namespace, selector=names.ENVIRONMENT_SELECTOR)
