@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
 from lambent.model import names
-from lambent.model.environments import EnvironmentPod
+from lambent.model.environments import EnvironmentPod, Key
 from lambent.model.errors import Unavailable
 from lambent.model.identities import Identity
 
@@ -100,9 +100,17 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict:
     }
 
 
+def key_of(body: dict) -> Key:
+    """The current key of a Function, or of a Version."""
+    metadata, status = body["metadata"], body["status"]
+    if body.get("kind") == "Version":
+        return Key(metadata["ownerReferences"][0]["uid"], status["version"], status["podRevision"])
+    return Key(metadata["uid"], names.VERSION_LATEST_LABEL, status["podRevision"])
+
+
 def pod_of(body: dict, name: str, *, running: bool = True) -> dict:
-    """A pod of the Function's current key."""
-    metadata = body["metadata"]
+    """A pod of the Function's or Version's current key."""
+    metadata, key = body["metadata"], key_of(body)
     state = {"running": {}} if running else {"waiting": {"reason": "ContainerCreating"}}
     return {
         "metadata": {
@@ -111,9 +119,9 @@ def pod_of(body: dict, name: str, *, running: bool = True) -> dict:
             "uid": f"pod-uid-{name}",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": {
-                names.LABEL_FUNCTION_UID: metadata["uid"],
-                names.LABEL_VERSION: "latest",
-                names.LABEL_POD_REVISION: body["status"]["podRevision"],
+                names.LABEL_FUNCTION_UID: key.function_uid,
+                names.LABEL_VERSION: key.version,
+                names.LABEL_POD_REVISION: key.pod_revision,
             },
             "annotations": {names.ANNOTATION_NONCE: "nonce"},
         },
@@ -214,10 +222,13 @@ class Cluster:
         self.streams["namespaces"].delete(self.streams["namespaces"].objects["", name])
 
     def apply(self, body: dict) -> dict:
-        return self.streams["functions"].put(body)
+        return self._stream_of(body).put(body)
 
     def delete(self, body: dict) -> None:
-        self.streams["functions"].delete(body)
+        self._stream_of(body).delete(body)
+
+    def _stream_of(self, body: dict) -> Stream:
+        return self.streams[{"Version": "versions", "Alias": "aliases"}.get(body.get("kind", ""), "functions")]
 
     def run(self, body: dict, name: str, port: int) -> dict:
         """A pod of the Function runs, its agent behind `port`."""

@@ -6,11 +6,10 @@ import asyncio
 import json
 
 import pytest
-from tests.gateway.clusters import function, pod_of
+from tests.gateway.clusters import function, key_of, pod_of
 
 from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
-from lambent.model.environments import Key
 from lambent.wire.demand import decode_demand
 
 GOOD = {"Authorization": "Bearer good"}
@@ -44,10 +43,6 @@ async def demand(house):
     stream = Demand(answer)
     yield stream
     answer.close()
-
-
-def key_of(body) -> Key:
-    return Key(body["metadata"]["uid"], "latest", body["status"]["podRevision"])
 
 
 async def retire(house, *pods):

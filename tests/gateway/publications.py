@@ -1,0 +1,60 @@
+"""Versions and aliases of a Function, as the controller leaves them."""
+
+from __future__ import annotations
+
+from lambent.model import names
+
+CREATED = "2026-01-01T00:00:00Z"
+
+
+def _metadata(of: dict, name: str, **changes) -> dict:
+    function = of["metadata"]
+    owner = {"apiVersion": names.API_VERSION, "kind": "Function", "name": function["name"], "uid": function["uid"]}
+    return {
+        "name": name,
+        "namespace": function["namespace"],
+        "uid": f"uid-{function['namespace']}-{name}",
+        "generation": 1,
+        "creationTimestamp": CREATED,
+        "ownerReferences": [owner],
+    } | changes
+
+
+def function_name(of: dict) -> str:
+    return of["spec"].get("functionName") or of["metadata"]["name"]
+
+
+def version(of: dict, number: int | str, name: str | None = None, **changes) -> dict:
+    """Number so and so of a Function, published. `changes`: of the snapshot, of `metadata`, of `status`."""
+    metadata, status = changes.pop("metadata", {}), changes.pop("status", {})
+    published = of["status"]
+    snapshot = {key: value for key, value in of["spec"].items() if key not in ("code", "functionName", "tags")}
+    snapshot |= {"codeSha256": published["codeSha256"], "codeSize": published["codeSize"]}
+    snapshot |= {"revision": f"snapshot-{number}"} | changes
+    return {
+        "kind": "Version",
+        "metadata": _metadata(of, name or f"{of['metadata']['name']}.{number}", **metadata),
+        "spec": {"functionName": function_name(of)},
+        "status": {
+            "observedGeneration": 1,
+            "conditions": [],
+            "version": str(number),
+            "snapshot": snapshot,
+            "podRevision": f"pod-revision-{number}",
+        }
+        | status,
+    }
+
+
+def alias(of: dict, name: str, *versions, weight: float | None = None, **changes) -> dict:
+    """An alias that leads to one version, or to two: the second gets `weight`."""
+    metadata, status = changes.pop("metadata", {}), changes.pop("status", {})
+    routing = {"functionVersion": str(versions[0])} if versions else None
+    if routing and len(versions) > 1:
+        routing["additionalVersionWeights"] = {str(versions[1]): weight}
+    return {
+        "kind": "Alias",
+        "metadata": _metadata(of, changes.pop("object_name", f"{of['metadata']['name']}.{name.lower()}"), **metadata),
+        "spec": {"functionName": function_name(of), "name": name, "functionVersion": "1"} | changes,
+        "status": {"observedGeneration": 1, "conditions": [], "routing": routing} | status,
+    }
