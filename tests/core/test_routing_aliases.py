@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import accumulate
 
 import pytest
+from tests.bench.binomials import interval
 from tests.gateway.clusters import function
 from tests.gateway.publications import alias, version
 
@@ -218,28 +218,14 @@ def test_every_spelling_of_the_function_takes_a_qualifier(table, text, expected)
     assert led_to(table, name="1", text=text) == "1"
 
 
-def binomial_interval(n: int, p: float, confidence: float) -> tuple[int, int]:
-    """The smallest and the largest count that are not in a tail of (1 - confidence) / 2; exact but for rounding."""
-    tail = (1 - confidence) / 2
-    logs = math.lgamma(n + 1)
-    masses = [
-        math.exp(logs - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p))
-        for k in range(n + 1)
-    ]
-    below = list(accumulate(masses))
-    low = next(k for k in range(n + 1) if below[k] > tail)
-    high = next(k for k in range(n + 1) if below[k] >= 1 - tail)
-    return low, high
-
-
 @pytest.mark.parametrize("weight", [0.05, 0.1, 0.5])
-def test_the_split_at_100_000_rolls_lies_in_the_exact_binomial_interval(table, weight):
+def test_the_split_at_100_000_rolls_lies_in_the_exact_interval(table, weight):
     """R9, the routing's part: 99.9 %."""
     publish(table, 1, 2)
     point(table, 1, 2, weight=weight)
     dice, n = random.Random(20_261_128), 100_000
     reference = parse_function_reference("hello")
     counted = sum(table.resolve(reference, "live", None, dice.random()).version == "2" for _ in range(n))
-    low, high = binomial_interval(n, weight, 0.999)
+    low, high = interval(n, weight, 0.999)
     assert low <= counted <= high
     assert high - low < 0.02 * n
