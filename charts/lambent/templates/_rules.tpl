@@ -63,8 +63,11 @@
 
 {{- define "lambent.rules.gateway" -}}
 - apiGroups: [lambent.dev]
-  resources: [functions]
+  resources: [functions, versions, aliases]
   verbs: [list, watch]
+- apiGroups: [lambent.dev] # what hooks of rollouts report
+  resources: [aliases/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
