@@ -27,6 +27,7 @@ from lambent.gateway.environments import Phase
 from lambent.gateway.settings import KUBERNETES, NONE, Settings
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod
+from lambent.model.errors import Unavailable
 from lambent.model.identities import Identity
 from lambent.wire.agent_tokens import agent_token
 
@@ -157,6 +158,11 @@ def callers(caller: str | None) -> Callers:
     return Callers(internal, public, authorize)
 
 
+async def no_hooks(namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Nothing is rolled out here."""
+    raise Unavailable("there is no API server")
+
+
 async def serve(settings: dict[str, Any]) -> None:
     """Until told to end."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -168,6 +174,7 @@ async def serve(settings: dict[str, Any]) -> None:
         blobs=OneBlob(package),
         callers=callers(settings["token"]),
         make_door=door_maker(key, {agent["name"]: agent["port"] for agent in settings["agents"]}),
+        apply_alias_status=no_hooks,
         clock=time.time,
     )
     told = Settings(

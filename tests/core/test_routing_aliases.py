@@ -141,15 +141,28 @@ def test_an_alias_that_points_nowhere_yet_is_not_found(table):
     assert refusal(table) == f"Function not found: {ARN}:live"
 
 
-def test_an_alias_is_the_functions_of_its_owner_reference(table):
-    """Until the controller wrote it, and in another namespace, it is nobody's."""
+def test_an_alias_is_the_functions_of_its_name_and_namespace(table):
+    """Owner references are for the garbage collector: anybody may write them."""
     publish(table, 1)
-    point(table, 1, metadata={"ownerReferences": []})
+    point(table, 1, functionName="another")
     assert refusal(table)
     point(table, 1, metadata={"namespace": "theirs"})
     assert refusal(table)
-    point(table, 1)
+    point(table, 1, metadata={"ownerReferences": []})
     assert led_to(table) == "1"
+
+
+def test_an_alias_waits_for_a_version_of_whichever_object_has_the_functions_name(table):
+    """Deleted and made again under another object name, it is the same function to its callers."""
+    publish(table, 1)
+    point(table, 1)
+    table.forget_function("default", "hello")
+    again = function("again", function_name="hello")
+    table.observe_function(FunctionObject.from_kubernetes(again))
+    assert refusal(table)
+    table.observe_version(VersionObject.from_kubernetes(version(again, 2)))
+    point(table, 2)
+    assert led_to(table) == "2"
 
 
 def test_of_two_aliases_with_one_name_the_older_wins(table):

@@ -151,7 +151,7 @@ def test_with_the_function_go_its_versions(table):
 
 
 def test_a_version_in_another_namespace_is_not_the_functions(table):
-    """An owner reference can name any uid: it means an object of its own namespace."""
+    """Whoever wrote its status: the two live in one namespace."""
     observe(table, HELLO)
     rogue = version(HELLO, 1, metadata={"namespace": "theirs", "creationTimestamp": "2000-01-01T00:00:00Z"})
     assert observe(table, rogue) == []

@@ -13,7 +13,7 @@ from lambent.adapters.agents.doors import AgentDoor
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod, Key
-from lambent.model.errors import Unavailable
+from lambent.model.errors import Refused, Unavailable
 from lambent.model.identities import Identity
 
 CODE = b"PK-not-really-a-zip"
@@ -28,6 +28,9 @@ class Stream:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict] = {}
         self.queues: list[asyncio.Queue[Observation]] = []
+        self.written = 0
+        self.late = False
+        """What is written is not shown until `catch_up`."""
 
     async def observe(self) -> AsyncIterator[Observation]:
         queue: asyncio.Queue[Observation] = asyncio.Queue()
@@ -38,9 +41,16 @@ class Stream:
 
     def put(self, body: dict) -> dict:
         metadata = body["metadata"]
+        self.written += 1
+        metadata["resourceVersion"] = str(self.written)
         self.objects[metadata.get("namespace", ""), metadata["name"]] = body
-        self.tell(Changed(copy.deepcopy(body)))
+        if not self.late:
+            self.tell(Changed(copy.deepcopy(body)))
         return body
+
+    def catch_up(self) -> None:
+        self.late = False
+        self.relist()
 
     def delete(self, body: dict) -> None:
         metadata = body["metadata"]
@@ -104,7 +114,7 @@ def key_of(body: dict) -> Key:
     """The current key of a Function, or of a Version."""
     metadata, status = body["metadata"], body["status"]
     if body.get("kind") == "Version":
-        return Key(metadata["ownerReferences"][0]["uid"], status["version"], status["podRevision"])
+        return Key(status["functionUid"], status["version"], status["podRevision"])
     return Key(metadata["uid"], names.VERSION_LATEST_LABEL, status["podRevision"])
 
 
@@ -153,6 +163,8 @@ class Cluster:
     """Every question about callers of the public door."""
     before: Callable[[], Awaitable[None]] | None = None
     """What takes time before a token's user is told."""
+    applied: list[dict] = field(default_factory=list)
+    """What was applied to statuses of aliases, or tried to."""
     away: bool = False
     """The API server answers no question."""
 
@@ -202,6 +214,20 @@ class Cluster:
         if self.away:
             raise Unavailable("the API server is away")
         return (identity.user, namespace, name) in self.rights or (identity.user, namespace, "*") in self.rights
+
+    async def apply_alias_status(self, namespace: str, name: str, body: dict) -> dict:
+        """Server-side apply of what only gateways own there."""
+        self.applied.append(copy.deepcopy(body))
+        if self.away:
+            raise Unavailable("the API server is away")
+        known = self.streams["aliases"].objects.get((namespace, name))
+        if known is None:
+            raise Refused("NotFound", f'aliases.lambent.dev "{name}" not found', 404)
+        if body["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]:
+            raise Refused("Conflict", "the object has been modified", 409)
+        changed = copy.deepcopy(known)
+        changed["status"]["hookResults"] = body["status"]["hookResults"]
+        return copy.deepcopy(self.streams["aliases"].put(changed))
 
     def make_door(self, pod: EnvironmentPod, lost) -> AgentDoor:
         return AgentDoor(pod.ip or "", self.ports.get(pod.name, 1), self.tokens.get(pod.name, self.token), lost)

@@ -121,7 +121,9 @@ async def make_house():
     ) -> House:
         cluster = cluster or Cluster()
         callers = Callers(cluster.internal, cluster.public, cluster.authorize)
-        outside = Outside(cluster, cluster, callers, cluster.make_door, clock or time.time, spans)
+        outside = Outside(
+            cluster, cluster, callers, cluster.make_door, cluster.apply_alias_status, clock or time.time, spans
+        )
         chosen = Settings(**{**SETTINGS, "public_port": port, **(settings or {})})
         limits = Bounds(**{"cold_start": 20.0, "ending": 0.2, **bounds})
         gateway = Gateway(chosen, outside, limits, PACE)

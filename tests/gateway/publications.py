@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from lambent.model import names
 
 CREATED = "2026-01-01T00:00:00Z"
@@ -38,6 +40,7 @@ def version(of: dict, number: int | str, name: str | None = None, **changes) -> 
         "status": {
             "observedGeneration": 1,
             "conditions": [],
+            "functionUid": of["metadata"]["uid"],
             "version": str(number),
             "snapshot": snapshot,
             "podRevision": f"pod-revision-{number}",
@@ -58,3 +61,32 @@ def alias(of: dict, name: str, *versions, weight: float | None = None, **changes
         "spec": {"functionName": function_name(of), "name": name, "functionVersion": "1"} | changes,
         "status": {"observedGeneration": 1, "conditions": [], "routing": routing} | status,
     }
+
+
+def digest_of(execution_id: str) -> str:
+    return hashlib.sha256(execution_id.encode()).hexdigest()
+
+
+def rollout(*execution_ids: str, deployment: str = "d-ABCDEFGH1", **changes) -> dict:
+    """A rollout from 1 to 2 whose hooks are asked."""
+    events = ("BeforeAllowTraffic", "AfterAllowTraffic")
+    hooks = [
+        {
+            "lifecycleEvent": event,
+            "functionName": "check",
+            "executionIdSha256": digest_of(execution_id),
+            "state": changes.pop("state", "InProgress"),
+            "startedAt": CREATED,
+        }
+        for event, execution_id in zip(events, execution_ids, strict=False)
+    ]
+    return {
+        "deploymentId": deployment,
+        "fromVersion": "1",
+        "toVersion": "2",
+        "generation": 1,
+        "strategy": "AllAtOnce",
+        "phase": "BeforeAllowTraffic",
+        "startedAt": CREATED,
+        "hooks": hooks,
+    } | changes

@@ -16,9 +16,11 @@ from lambent.model.aliases import AliasObject
 from lambent.model.versions import NUMBER_PATTERN
 
 from .routes import Route
-from .version_routes import Owner, Place
+from .version_routes import Place
 
-RouteFor = Callable[[Owner, str], Route | None]
+Name = tuple[str, str]
+"""(namespace, Lambda's name) of a function: an alias belongs to whichever object has that name."""
+RouteFor = Callable[[Name, str], Route | None]
 """The route of `$LATEST` or of a number of a function."""
 
 
@@ -61,7 +63,7 @@ class _Alias:
     uid: str
     object_name: str
     created: str
-    owner: Owner
+    function: Name
     name: str
     wanted: Pointing | None
     in_force: Pointing | None = None
@@ -82,23 +84,23 @@ class AliasRoutes:
     def __init__(self, route_for: RouteFor) -> None:
         self._route_for = route_for
         self._places: dict[Place, _Alias] = {}
-        self._named: dict[Owner, dict[str, list[_Alias]]] = {}
-        self._pending: dict[Owner, list[_Alias]] = {}
+        self._named: dict[Name, dict[str, list[_Alias]]] = {}
+        self._pending: dict[Name, list[_Alias]] = {}
 
-    def pointing(self, owner: Owner, name: str) -> Pointing | None:
+    def pointing(self, function: Name, name: str) -> Pointing | None:
         """Where an alias points; None for an alias that is not there, or points nowhere yet."""
-        rivals = self._named.get(owner, {}).get(name)
+        rivals = self._named.get(function, {}).get(name)
         return rivals[0].in_force if rivals else None
 
-    def pick(self, owner: Owner, name: str, roll: float) -> Route | None:
+    def pick(self, function: Name, name: str, roll: float) -> Route | None:
         """The route of a request to an alias, by its roll in [0, 1)."""
-        pointing = self.pointing(owner, name)
+        pointing = self.pointing(function, name)
         if pointing is None:
             return None
-        first = self._route_for(owner, pointing.version)
+        first = self._route_for(function, pointing.version)
         if pointing.additional is None:
             return first
-        second = self._route_for(owner, pointing.additional)
+        second = self._route_for(function, pointing.additional)
         if first is None or (second is not None and roll < pointing.weight):
             return second
         return first
@@ -122,29 +124,29 @@ class AliasRoutes:
         if name.isdigit():
             raise ValueError("an alias is named like a version")
         known = self._remove(place)
-        owner = (alias.namespace, alias.function_uid)
-        entered = _Alias(alias.uid, alias.name, alias.created, owner, name, wanted)
-        if known is not None and (known.uid, known.owner, known.name) == (alias.uid, owner, name):
+        function = (alias.namespace, alias.spec.function_name)
+        entered = _Alias(alias.uid, alias.name, alias.created, function, name, wanted)
+        if known is not None and (known.uid, known.function, known.name) == (alias.uid, function, name):
             entered.in_force = known.in_force
         self._places[place] = entered
-        rivals = self._named.setdefault(owner, {}).setdefault(name, [])
+        rivals = self._named.setdefault(function, {}).setdefault(name, [])
         rivals.append(entered)
         rivals.sort(key=_Alias.rank)
         if entered.pending and not self._move(entered):
-            self._pending.setdefault(owner, []).append(entered)
+            self._pending.setdefault(function, []).append(entered)
 
     def forget(self, place: Place) -> None:
         """An Alias object is gone."""
         self._remove(place)
 
-    def versions_changed(self, owner: Owner) -> None:
+    def versions_changed(self, function: Name) -> None:
         """Routes of a function appeared or went: aliases that waited for one may move now."""
-        waiting = self._pending.pop(owner, None)
+        waiting = self._pending.pop(function, None)
         if waiting is None:
             return
         still = [alias for alias in waiting if not self._move(alias)]
         if still:
-            self._pending[owner] = still
+            self._pending[function] = still
 
     def _move(self, alias: _Alias) -> bool:
         """Whether it points where it is to point now."""
@@ -156,21 +158,21 @@ class AliasRoutes:
     def _leads(self, alias: _Alias, pointing: Pointing | None, how: Callable[[Iterable[bool]], bool]) -> bool:
         if pointing is None:
             return False
-        return how(self._route_for(alias.owner, version) is not None for version in pointing.versions)
+        return how(self._route_for(alias.function, version) is not None for version in pointing.versions)
 
     def _remove(self, place: Place) -> _Alias | None:
         alias = self._places.pop(place, None)
         if alias is None:
             return None
-        named = self._named[alias.owner]
+        named = self._named[alias.function]
         named[alias.name].remove(alias)
         if not named[alias.name]:
             del named[alias.name]
         if not named:
-            del self._named[alias.owner]
-        waiting = self._pending.get(alias.owner)
+            del self._named[alias.function]
+        waiting = self._pending.get(alias.function)
         if waiting is not None and alias in waiting:
             waiting.remove(alias)
             if not waiting:
-                del self._pending[alias.owner]
+                del self._pending[alias.function]
         return alias

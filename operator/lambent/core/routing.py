@@ -141,7 +141,7 @@ class RoutingTable:
         if entry.route != before:
             changes.append(Change(entry.uid, names.VERSION_LATEST_LABEL, before, entry.route))
         changes += self._versions.address(entry.uid, address)
-        return self._followed(entry.owner, changes)
+        return self._followed(address, changes)
 
     def forget_function(self, namespace: str, name: str) -> list[Change]:
         """A Function object is gone, and its versions and aliases with it."""
@@ -149,7 +149,8 @@ class RoutingTable:
         if entry is None:
             return []
         gone = Change(entry.uid, names.VERSION_LATEST_LABEL, entry.route, None, gone=True)
-        return self._followed(entry.owner, [gone, *self._versions.unaddress(entry.owner)])
+        address = self._address(namespace, entry.function_name)
+        return self._followed(address, [gone, *self._versions.unaddress(entry.owner)])
 
     def objects(self) -> Iterable[Place]:
         """(namespace, object name) of every Function that is known."""
@@ -195,14 +196,11 @@ class RoutingTable:
 
     def observe_version(self, version: VersionObject) -> list[Change]:
         """A Version exists as shown."""
-        return self._followed((version.namespace, version.function_uid), self._versions.observe(version))
+        return self._published(self._versions.observe(version))
 
     def forget_version(self, namespace: str, name: str) -> list[Change]:
         """A Version object is gone."""
-        changes = self._versions.forget((namespace, name))
-        for change in changes:
-            self._aliases.versions_changed((namespace, change.uid))
-        return changes
+        return self._published(self._versions.forget((namespace, name)))
 
     def version_objects(self) -> Iterable[Place]:
         """(namespace, object name) of every Version that is known."""
@@ -224,17 +222,30 @@ class RoutingTable:
         """(namespace, object name) of every Alias that is known."""
         return self._aliases.objects()
 
-    def _followed(self, owner: Owner, changes: list[Change]) -> list[Change]:
-        """Aliases that waited for a route look again."""
-        if changes:
-            self._aliases.versions_changed(owner)
+    def _published(self, changes: list[Change]) -> list[Change]:
+        for route in (change.before or change.after for change in changes):
+            if route is not None:
+                self._aliases.versions_changed((route.namespace, route.function_name))
         return changes
 
-    def _route_for(self, owner: Owner, version: str) -> Route | None:
-        entry = self._uids.get(owner[1])
-        if entry is None or entry.owner != owner:
+    def _followed(self, address: Address, changes: list[Change]) -> list[Change]:
+        """Aliases that waited for a route look again."""
+        if changes:
+            self._aliases.versions_changed((address.namespace, address.function_name))
+        return changes
+
+    def _route_for(self, name: tuple[str, str], version: str) -> Route | None:
+        """The route of `$LATEST` or a number of a function; only one of the objects with its name has a number."""
+        rivals = self._named.get(name)
+        if not rivals:
             return None
-        return entry.route if version == names.LATEST else self._versions.route(entry.uid, version)
+        if version == names.LATEST:
+            return rivals[0].route
+        for entry in rivals:
+            route = self._versions.route(entry.uid, version)
+            if route is not None:
+                return route
+        return None
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -264,7 +275,7 @@ class RoutingTable:
         space = self.space_of(reference, namespace or self.default_namespace)
         rivals = self._named.get((space, reference.name))
         if qualifier != names.LATEST:
-            return self._qualified(rivals or [], qualifier, roll, reference, space)
+            return self._qualified((space, reference.name), qualifier, roll, reference.account)
         if rivals is None:
             raise self.not_found(reference.account or self.account(space), reference.name)
         entry = rivals[0]
@@ -272,24 +283,25 @@ class RoutingTable:
             raise _unroutable(entry.conditions)
         return entry.route
 
-    def _qualified(
-        self, rivals: list[_Entry], qualifier: str, roll: float, reference: FunctionReference, space: str
-    ) -> Route:
-        """The route of a version or an alias; a number belongs to one of the objects with a function's name only."""
-        refusal: LambdaError | None = None
-        for entry in rivals:
-            route = self._versions.route(entry.uid, qualifier) or self._aliases.pick(entry.owner, qualifier, roll)
+    def _qualified(self, name: tuple[str, str], qualifier: str, roll: float, account: str | None) -> Route:
+        """The route of a version or an alias."""
+        rivals = self._named.get(name)
+        if rivals is not None:
+            route = self._route_for(name, qualifier) or self._aliases.pick(name, qualifier, roll)
             if route is not None:
                 return route
-            refusal = refusal or self._refusal(entry, qualifier)
-        raise refusal or self.not_found(reference.account or self.account(space), reference.name, qualifier)
+            pointing = self._aliases.pointing(name, qualifier)
+            for version in (qualifier,) if pointing is None else pointing.versions:
+                if (refusal := self._refusal(rivals, version)) is not None:
+                    raise refusal
+        raise self.not_found(account or self.account(name[0]), name[1], qualifier)
 
-    def _refusal(self, entry: _Entry, qualifier: str) -> LambdaError | None:
-        """Why what is there has no route; None when it is not there."""
-        pointing = self._aliases.pointing(entry.owner, qualifier)
-        for version in (qualifier,) if pointing is None else pointing.versions:
-            latest = version == names.LATEST
-            conditions = entry.conditions if latest else self._versions.conditions(entry.owner, version)
+    def _refusal(self, rivals: list[_Entry], version: str) -> LambdaError | None:
+        """Why a version that is there has no route; None when it is not there."""
+        if version == names.LATEST:
+            return _unroutable(rivals[0].conditions)
+        for entry in rivals:
+            conditions = self._versions.conditions(entry.owner, version)
             if conditions is not None:
                 return _unroutable(conditions)
         return None

@@ -17,7 +17,7 @@ from .routes import Address, Change, Route, version_route
 Place = tuple[str, str]
 """(namespace, object name)"""
 Owner = tuple[str, str]
-"""(namespace, uid of the Function): an owner reference into another namespace is nobody's."""
+"""(namespace, uid of the Function): the two live in one namespace."""
 
 
 @dataclass(slots=True, eq=False)

@@ -28,6 +28,7 @@ from .claiming import Claiming, CodeLinks
 from .codes import BlobSource, CodeCache
 from .demand_streams import DemandStreams
 from .environments import Environments
+from .hook_reports import ApplyStatus, HookReports
 from .internal_door import InternalDoor
 from .internal_invocations import InternalInvocations
 from .invoking import Bounds, Invoking
@@ -67,6 +68,7 @@ class Outside:
     blobs: BlobSource
     callers: Callers
     make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]
+    apply_alias_status: ApplyStatus
     clock: Callable[[], float]
     """Seconds since the epoch."""
     spans: Spans | None = None
@@ -101,7 +103,8 @@ class Gateway:
             cold_start=settings.cold_start_timeout_seconds, account_concurrency=settings.account_concurrency
         )
         self._accounts = Accounts(self._bounds.account_concurrency)
-        self.watching = Watching(self.table, self.pools, self.environments, self._measures, self._accounts)
+        self._reports = HookReports(outside.apply_alias_status, outside.clock)
+        self.watching = Watching(self.table, self._reports, self.environments, self._measures, self._accounts)
         self._telemetry = TelemetryServer(registry, Health(live=self._unwell, ready=self._unready))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -139,7 +142,7 @@ class Gateway:
         invoking = Invoking(self.table, self.environments, self._ownership, self._accounts, self._bounds)
         invoking.spans = self._outside.spans
         answering = Answering(self.table, invoking)
-        door = PublicDoor(self._gate(), answering)
+        door = PublicDoor(self._gate(), answering, self._reports)
         room = Room(settings.bodies_bytes)
         self._public = HttpServer(door, lambda: self._draining, door.admit, room)
         authenticator = self._authenticator()

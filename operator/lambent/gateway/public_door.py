@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import random
 
-from lambent.model.errors import LambdaError, ServiceFailed
-from lambent.wire import events, lambda_api
+from lambent.model.errors import LambdaError, ServiceFailed, UnknownOperation
+from lambent.wire import codedeploy, events, lambda_api
+from lambent.wire.codedeploy import ReportRefused
 
 from .answering import DICE_BYTES, Answering, Exchange, refuse
 from .authorizing import Gate
+from .hook_reports import HookReports
 from .serving import Abandon, Asked, Reply, Respond
 
 log = logging.getLogger(__name__)
@@ -19,12 +22,17 @@ log = logging.getLogger(__name__)
 INTERNAL = "An internal error occurred."
 
 
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+
+
 class PublicDoor:
     """Answers requests of the public port (`serving.Begin`, `serving.Admit`)."""
 
-    def __init__(self, gate: Gate, answering: Answering) -> None:
+    def __init__(self, gate: Gate, answering: Answering, reports: HookReports) -> None:
         self._gate = gate
         self._answering = answering
+        self._reports = reports
 
     def __call__(self, request: Asked, respond: Respond) -> Abandon | None:
         """Begin to answer one request."""
@@ -37,6 +45,11 @@ class PublicDoor:
             if namespace is not None and (request.body is None or len(request.body) < events.LARGE_BYTES):
                 return self._answering.begin(exchange, namespace)
             exchange.task = asyncio.get_running_loop().create_task(self._take_time(exchange, namespace))
+        except UnknownOperation as error:
+            if codedeploy.is_call(request.method, request.target, request.headers):
+                task = asyncio.get_running_loop().create_task(self._report(request, request_id, respond))
+                return functools.partial(_cancel, task)
+            refuse(error, request_id, respond)
         except LambdaError as error:
             refuse(error, request_id, respond)
         except Exception:
@@ -49,13 +62,33 @@ class PublicDoor:
     async def admit(self, head: Asked) -> Reply | None:
         """The refusal of a caller whose body nobody needs to read; None for everybody else."""
         try:
+            if codedeploy.is_call(head.method, head.target, head.headers):
+                codedeploy.check_head(head.headers)
+                return None
             target = lambda_api.parse_target(head.method, head.target)
             if self._gate.at_once(head.headers, target.reference) is None:
                 await self._gate.ask(head.headers, target.reference)
         except LambdaError as error:
             request_id = lambda_api.request_id(os.urandom(16).hex())
             return error.status, *lambda_api.encode_error(error, request_id)
+        except ReportRefused as refused:
+            request_id = lambda_api.request_id(os.urandom(16).hex())
+            return refused.status, *codedeploy.encode_refusal(refused, request_id)
         return None
+
+    async def _report(self, request: Asked, request_id: str, respond: Respond) -> None:
+        """A hook of a rollout reports: who knows its execution id needs no other right."""
+        try:
+            report = codedeploy.parse_report(request.headers, request.body)
+            await self._reports.take(report)
+        except ReportRefused as refused:
+            respond(refused.status, *codedeploy.encode_refusal(refused, request_id))
+        except Exception:
+            log.exception("report %s failed", request_id)
+            failed = ReportRefused("InternalFailure", INTERNAL)
+            respond(500, *codedeploy.encode_refusal(failed, request_id))
+        else:
+            respond(200, *codedeploy.encode_taken(report, request_id))
 
     async def _take_time(self, exchange: Exchange, namespace: str | None) -> None:
         """Begin once the API server has said who calls and what he may, and once a large event is known to be JSON."""

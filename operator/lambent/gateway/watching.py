@@ -19,8 +19,8 @@ from lambent.model.versions import VersionObject
 
 from .accounts import Accounts
 from .environments import Environments
+from .hook_reports import HookReports
 from .measuring import Measures
-from .pools import Pools
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,16 @@ class Watching:
     """Applies observations. `synced` is set once every stream has shown all there is."""
 
     def __init__(
-        self, table: RoutingTable, pools: Pools, environments: Environments, measures: Measures, accounts: Accounts
+        self,
+        table: RoutingTable,
+        reports: HookReports,
+        environments: Environments,
+        measures: Measures,
+        accounts: Accounts,
     ) -> None:
         self._table = table
-        self._pools = pools
+        self._reports = reports
+        self._pools = environments.pools
         self._environments = environments
         self._measures = measures
         self._accounts = accounts
@@ -200,11 +206,14 @@ class Watching:
         self._changed(changes)
 
     def _alias_seen(self, body: dict[str, Any]) -> list[Change]:
-        self._table.observe_alias(AliasObject.from_kubernetes(body))
+        alias = AliasObject.from_kubernetes(body)
+        self._table.observe_alias(alias)
+        self._reports.observe(alias, str(body["metadata"].get("resourceVersion", "")))
         return []
 
     def _alias_gone(self, namespace: str, name: str) -> list[Change]:
         self._table.forget_alias(namespace, name)
+        self._reports.forget(namespace, name)
         return []
 
     def _changed(self, changes: list[Change]) -> None:
