@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.gateway.clusters import REGION
+from tests.gateway.clusters import REGION, function
 from tests.gateway.publications import alias, digest_of, rollout, version
 
 from lambent.gateway import hook_reports
@@ -25,8 +25,6 @@ JSON = "application/x-amz-json-1.1"
 async def asked(make_house):
     """A gateway that asks for tokens; `live` has a rollout whose two hooks were asked."""
     house = await make_house(settings={"auth_mode": "kubernetes"})
-    from tests.gateway.clusters import function
-
     house.hello = house.cluster.apply(function())
     house.cluster.apply(version(house.hello, 1))
     rolled_out(house)

@@ -209,6 +209,9 @@ class Environments:
     def consider(self, environment: Environment) -> None:
         """Start tending an environment if there is reason to: it runs, and nothing is being done with it."""
         pod = environment.pod
+        if environment.phase is not Phase.RETIRED and self._foreign(environment):
+            log.warning("pod %s says that it is of a function of another namespace: it is not used", environment.name)
+            self._withdraw(environment)
         if environment.phase is not Phase.WAITING or not pod.running or pod.ip is None:
             return
         if environment.seen is None:
@@ -222,6 +225,11 @@ class Environments:
         """Whether the current configuration of its function or version is the one that its pod was made for."""
         route = self._route_of(environment.key)
         return route is not None and route.key == environment.key
+
+    def _foreign(self, environment: Environment) -> bool:
+        """Whether its function is another namespace's: whoever may create a pod may write any label on it."""
+        route = self._route_of(environment.key)
+        return route is not None and route.namespace != environment.pod.namespace
 
     def consider_version(self, uid: str, version: str) -> None:
         """The route of a function's version changed: environments that waited for it may be wanted now."""
