@@ -39,7 +39,7 @@ from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.metering import Metering
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
-from lambent.controller.publishing import Publisher
+from lambent.controller.publishing import Publisher, key_of
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.reference_watches import Manner, ReferenceWatches
@@ -49,6 +49,7 @@ from lambent.controller.store import Nudge, Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.supplying import supplied
 from lambent.controller.sweeping import Sweeper
+from lambent.controller.version_book import Name
 from lambent.controller.version_reconciling import VersionReconciler
 from lambent.controller.watching import Watcher
 from lambent.core.workload import WorkloadSettings
@@ -56,6 +57,9 @@ from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
 
 log = logging.getLogger(__name__)
+
+PUBLISHERS = 16
+"""Functions of which versions are published at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,6 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
     metrics, pulses = around.metrics, around.pulses
     metrics.leading.set(1)
     queue = WorkQueue(settings.workers)
-    metrics.depth.set_function(lambda: queue.depth)
     store = Store(queue.add)
     board = DemandBoard(store.nudge_owner)
     references = ReferenceBoard(queue.add)
@@ -142,13 +145,16 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         workload = await _workload(settings.workload, client)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
         aliases = _aliases(settings, tools, gateways, session, queue.add)
-        work_with = _dispatcher(settings, tools, shelf, aliases)
+        asked = WorkQueue(PUBLISHERS)
+        metrics.depth.set_function(lambda: queue.depth + asked.depth)
+        work_with = _dispatcher(settings, tools, shelf, aliases, asked)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
         await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
         work: dict[str, Coroutine[Any, Any, None]] = {
             "queue": queue.run(work_with.work_on),
+            "publishing": asked.run(work_with.publisher.work),
             "watching": Watcher(store, settings.namespaces, pulses).run(),
             "sweeping": sweeper.run(),
             "gateways": _find_gateways(settings, client, listener, pulses),
@@ -185,12 +191,20 @@ def _aliases(
     return AliasReconciler(tools, settings.installation.region, hooks, alarms)
 
 
-def _dispatcher(settings: ControllerSettings, tools: Tools, shelf: CodeShelf, aliases: AliasReconciler) -> Dispatcher:
+def _dispatcher(
+    settings: ControllerSettings, tools: Tools, shelf: CodeShelf, aliases: AliasReconciler, asked: WorkQueue
+) -> Dispatcher:
     installation = settings.installation
-    versions = VersionReconciler(tools, Publisher(tools, installation.region), installation)
-    functions = Reconciler(tools, shelf, installation, versions)
+
+    def ask(name: Name) -> None:
+        asked.add(key_of(name))
+
+    versions = VersionReconciler(tools, ask, installation)
+    functions = Reconciler(tools, shelf, installation, ask)
     layers = LayerReconciler(tools, shelf, installation.region)
-    return Dispatcher(tools.store, functions, versions, aliases, layers)
+    return Dispatcher(
+        tools.store, functions, versions, aliases, layers, Publisher(tools, versions, installation.region)
+    )
 
 
 async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:

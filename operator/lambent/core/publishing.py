@@ -42,6 +42,8 @@ class Published:
     """Of the object."""
     uid: str
     published_by: str = ""
+    referenced: bool = False
+    """Whether its status says that aliases refer to it: as long, admission keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,24 @@ def judge(spec: VersionSpec, function: FunctionObject | None, published: Sequenc
     if newest is not None and newest.revision == status.revision:
         return Unchanged(newest)
     return Publish(snapshot_of(function, spec.description), max((one.number for one in published), default=0))
+
+
+def needs_a_fresh_look(shown: VersionStatus, problem: Problem) -> bool:
+    """Whether what a watch knows of a function is not enough to say so: its next state may mend it already.
+
+    That the function is not ready is told by a watch early enough, and so is what was said after a fresh look before.
+    """
+    return problem.reason == Reason.PRECONDITION_FAILED and _ready_reason(shown) != problem.reason
+
+
+def was_refused(shown: VersionStatus) -> bool:
+    """Whether the API server refused to publish it when that was tried last."""
+    return _ready_reason(shown) == Reason.PUBLISHING_FAILED
+
+
+def _ready_reason(shown: VersionStatus) -> str | None:
+    ready = readiness.find(shown.conditions, ConditionType.READY)
+    return ready.reason if ready is not None else None
 
 
 def newest_of(function: FunctionObject, published: Sequence[Published]) -> Published | None:
@@ -194,7 +214,7 @@ class References:
 
     def hold(self, version: Published) -> bool:
         """Whether a version has to stay."""
-        return str(version.number) in self.numbers or version.name in self.names
+        return version.referenced or str(version.number) in self.numbers or version.name in self.names
 
 
 def surplus(function: FunctionObject, published: Sequence[Published], references: References) -> tuple[Published, ...]:
