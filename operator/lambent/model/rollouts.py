@@ -105,9 +105,10 @@ class Alarm(Fields):
     metric: Annotated[
         Literal["ErrorRate", "Errors", "DurationP99", "Throttles"] | None,
         Field(
-            description="Of the new version, over the period: ErrorRate (function errors in percent of the "
-            "invocations), Errors and Throttles (their number), DurationP99 (milliseconds, from the gateways' "
-            "histogram). Counted by the gateways; no Prometheus is needed."
+            description="Of the new version, over the period: Errors (function errors, and requests for which an "
+            "environment was lost or could not be had), ErrorRate (these in percent of the invocations), Throttles, "
+            "DurationP99 (milliseconds, from the gateways' histogram). Counted by the gateways; no Prometheus is "
+            "needed."
         ),
     ] = None
     prometheus: Annotated[PrometheusQuery | None, Field(description="Instead of metric: a PromQL query.")] = None

@@ -148,6 +148,17 @@ class VersionStatus(Fields):
         None
     )
 
+    def applied(self, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """As `Fields.applied`, and of the snapshot what was given and no more.
+
+        A later release knows more fields. Their defaults, written into a snapshot that was taken before, would be a
+        change of it, which the API server refuses.
+        """
+        dumped = super().applied(without)
+        if self.snapshot is not None and "snapshot" in dumped:
+            dumped["snapshot"] = _given(self.snapshot, dumped["snapshot"])
+        return dumped
+
 
 class Version(Fields):
     """A published version of a function: immutable, with a number that is never given twice."""
@@ -257,6 +268,18 @@ class VersionObject(Fields):
             spec=VersionSpec.model_validate(body["spec"]),
             status=VersionStatus.model_validate(body.get("status") or {}),
         )
+
+
+def _given(fields: Fields, dumped: dict[str, Any]) -> dict[str, Any]:
+    """What of a dump was given, at whatever depth."""
+    given: dict[str, Any] = {}
+    for name, field in type(fields).model_fields.items():
+        key = field.serialization_alias or name
+        if name not in fields.model_fields_set or key not in dumped:
+            continue
+        value = getattr(fields, name)
+        given[key] = _given(value, dumped[key]) if isinstance(value, Fields) else dumped[key]
+    return given
 
 
 def owner_function(metadata: dict[str, Any]) -> str:
