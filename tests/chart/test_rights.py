@@ -14,7 +14,7 @@ NAMESPACED = {
         FUNCTIONS: READ,
         ("lambent.dev", "functions/status"): {"patch"},
         ("lambent.dev", "functions/finalizers"): {"update"},
-        ("lambent.dev", "versions"): OBSERVE | {"create", "delete", "patch"},
+        ("lambent.dev", "versions"): OBSERVE | {"create", "delete", "get", "patch"},
         ("lambent.dev", "versions/status"): {"patch"},
         ("lambent.dev", "versions/finalizers"): {"update"},
         ("lambent.dev", "aliases"): OBSERVE | {"patch"},

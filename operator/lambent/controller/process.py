@@ -28,11 +28,13 @@ from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.controller.applying import Tools
 from lambent.controller.collecting import Collector, CollectorMetrics
 from lambent.controller.demanding import DemandBoard, DemandListener
+from lambent.controller.dispatching import Dispatcher
 from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
+from lambent.controller.publishing import Publisher
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.reference_watches import Manner, ReferenceWatches
@@ -42,7 +44,9 @@ from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.supplying import supplied
 from lambent.controller.sweeping import Sweeper
+from lambent.controller.version_reconciling import VersionReconciler
 from lambent.controller.watching import Watcher
+from lambent.core.plan import Installation
 from lambent.core.workload import WorkloadSettings
 from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
@@ -122,7 +126,7 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
     queue = WorkQueue(settings.workers)
     metrics.depth.set_function(lambda: queue.depth)
     store = Store(queue.add)
-    board = DemandBoard(queue.add)
+    board = DemandBoard(store.nudge_owner)
     references = ReferenceBoard(queue.add)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -133,26 +137,20 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         shelf = CodeShelf(codestore, keys.url, suppliers=suppliers, nudge=queue.add)
         workload = await _workload(settings.workload, client)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
-        reconciler = Reconciler(tools, shelf, settings.installation)
-        layers = LayerReconciler(tools, shelf, settings.installation.region)
-
-        def work_on(uid: str) -> Awaitable[float | None]:
-            kind = layers if store.layers.has_known(uid) else reconciler
-            return kind.reconcile(uid)
-
+        work_with = _dispatcher(tools, shelf, settings.installation)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
         await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
         work: dict[str, Coroutine[Any, Any, None]] = {
-            "queue": queue.run(work_on),
+            "queue": queue.run(work_with.work_on),
             "watching": Watcher(store, settings.namespaces, pulses).run(),
             "sweeping": sweeper.run(),
             "gateways": _find_gateways(settings, client, listener, pulses),
             "references": ReferenceWatches(client, references, Manner(everywhere=not settings.namespaces)).run(),
         }
         if settings.collect_seconds:
-            needs = CodeNeeds(store, shelf, lambda uid: reconciler.has_judged(uid) or layers.has_judged(uid))
+            needs = CodeNeeds(store, shelf, work_with.has_judged)
             collector = Collector(codestore, keys.url, needs, around.collecting, settings.collecting)
             work["collecting"] = collector.run(settings.collect_seconds)
         if settings.policies is not None:
@@ -168,10 +166,15 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await listener.close()
-            await reconciler.close()
-            await layers.close()
+            await work_with.close()
             await shelf.close()
             metrics.leading.set(0)
+
+
+def _dispatcher(tools: Tools, shelf: CodeShelf, installation: Installation) -> Dispatcher:
+    versions = VersionReconciler(tools, Publisher(tools, installation.region), installation)
+    functions = Reconciler(tools, shelf, installation, versions)
+    return Dispatcher(tools.store, functions, versions, LayerReconciler(tools, shelf, installation.region))
 
 
 async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:

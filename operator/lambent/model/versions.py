@@ -191,10 +191,22 @@ class VersionObject(Fields):
     owner_uid: str
     """Uid of the Function by the owner reference; empty until it was published. Anybody may write it, so that only
     the garbage collector goes by it."""
-    by_function: bool = False
-    """Made by `spec.publish` of the Function, not by a person: named `<function object>.<number>`."""
+    published_by: str = ""
+    """Who made the object, by its label; empty for a person's."""
+    marks: tuple[str, str] = ("", "")
+    """Function uid and number as its labels say: for who selects by them, never believed."""
     spec: VersionSpec
     status: VersionStatus
+
+    @property
+    def kind(self) -> str:
+        """The kind."""
+        return Version.facts.kind
+
+    @property
+    def by_function(self) -> bool:
+        """Whether `spec.publish` of the Function made it: it is named `<function object>.<number>`."""
+        return self.published_by == names.PUBLISHED_BY_FUNCTION
 
     @property
     def function_name(self) -> str:
@@ -211,6 +223,18 @@ class VersionObject(Fields):
         """The number, once it is published with its snapshot."""
         return self.status.version if self.status.snapshot is not None and self.status.function_uid else None
 
+    @property
+    def configuration(self) -> VersionSnapshot:
+        """What its environments are made of. Only of a published one."""
+        assert self.status.snapshot is not None
+        return self.status.snapshot
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        """Function uid and version, as in the keys of its environments. Only of a published one."""
+        assert self.number is not None
+        return self.function_uid, self.number
+
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> VersionObject:
         """Parse an object of the API server.
@@ -219,6 +243,7 @@ class VersionObject(Fields):
             pydantic.ValidationError: when the object does not have the shape of the kind.
         """
         metadata = body["metadata"]
+        labels = metadata.get("labels") or {}
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
@@ -227,7 +252,8 @@ class VersionObject(Fields):
             created=metadata.get("creationTimestamp", ""),
             deleting=bool(metadata.get("deletionTimestamp")),
             owner_uid=owner_function(metadata),
-            by_function=(metadata.get("labels") or {}).get(names.LABEL_PUBLISHED_BY) == names.PUBLISHED_BY_FUNCTION,
+            published_by=labels.get(names.LABEL_PUBLISHED_BY, ""),
+            marks=(labels.get(names.LABEL_FUNCTION_UID, ""), labels.get(names.LABEL_VERSION, "")),
             spec=VersionSpec.model_validate(body["spec"]),
             status=VersionStatus.model_validate(body.get("status") or {}),
         )

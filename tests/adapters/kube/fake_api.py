@@ -216,6 +216,12 @@ class FakeApi:
             merge(after, body)
         else:
             after.update({key: value for key, value in body.items() if key != "metadata"})
+            owners = {one["uid"]: one for one in body["metadata"].get("ownerReferences") or []}
+            if owners:
+                owners = {one["uid"]: one for one in after["metadata"].get("ownerReferences") or []} | owners
+                after["metadata"]["ownerReferences"] = list(owners.values())
+            if labels := body["metadata"].get("labels"):
+                merge(after["metadata"], {"labels": labels})
         if after == here:
             return reply(here)
         return reply(self._store(item, after, "MODIFIED"))

@@ -1,0 +1,202 @@
+"""One Version, once: published when it can be, and from then on housed like a Function."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from lambent.adapters.kube.resources import VERSIONS
+from lambent.controller import applying
+from lambent.controller.applying import Tools, apply_status
+from lambent.controller.housing import Household, Houser
+from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.publishing import Describe, Publisher, adopt
+from lambent.controller.version_book import MalformedVersion
+from lambent.core import housing, publishing, readiness, version_plan
+from lambent.core.housing import RecordEvent
+from lambent.core.plan import Installation
+from lambent.core.readiness import Problem
+from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus
+from lambent.model.conditions import Reason
+from lambent.model.errors import LambentError
+from lambent.model.functions import FunctionObject
+from lambent.model.versions import VersionObject, VersionStatus
+
+PUBLISH_AGAIN_SECONDS = 60.0
+"""After the API server refused: a quota or a right has to change, which nobody tells."""
+LOOKED_UP = Problem(Reason.PROGRESSING, "what it refers to is being looked up")
+
+
+@dataclass(slots=True)
+class _Memory(Household):
+    scope: tuple[str, str] | None = None
+    """Whose environments are to go with it."""
+
+
+class VersionReconciler(Houser):
+    """Works on one Version at a time per uid; the queue sees to that."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        publisher: Publisher,
+        installation: Installation,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(tools, installation.scaling, clock)
+        self._book = tools.store.versions
+        self._publisher = publisher
+        self._installation = installation
+        self._memories: dict[str, _Memory] = {}
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Work on one Version; returns in how many seconds to do so again, None when only an event can matter."""
+        started, outcome = time.perf_counter(), ERROR
+        try:
+            again = await self._reconcile(uid)
+            outcome = SUCCESS
+            return again
+        finally:
+            self._tools.metrics.version_reconciles.labels(outcome).observe(time.perf_counter() - started)
+
+    async def _reconcile(self, uid: str) -> float | None:
+        version = self._book.version(uid)
+        if version is None:
+            await self._bury(uid)
+            return None
+        memory = self._memories.setdefault(uid, _Memory())
+        if isinstance(version, MalformedVersion):
+            problem = Problem(Reason.INVALID_SPEC, version.message)
+            await self._tell_waiting(version, problem)
+            return None
+        account = self._tools.store.account(version.namespace)
+        if account is None:  # its namespace will be seen in a moment
+            return 1.0
+        if version.number is None:
+            return None if version.deleting else await self._publish(version, account)
+        memory.scope = version.scope
+        seen = self._observe(version, account, memory)
+        if not version.deleting and self._tools.references.unseen(version):
+            return None  # what exists is about to be looked up, and that nudges
+        decided = version_plan.plan(seen, self._installation, memory.state)
+        memory.state = decided.state
+        waits = [decided.look_again, await self._apply(version, decided, memory)]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _observe(self, version: VersionObject, account: str, memory: Household) -> Observation:
+        store, now = self._tools.store, self._clock()
+        function = store.function(version.function_uid)
+        alive = isinstance(function, FunctionObject) and not function.deleting
+        holder = self._book.holder(version.scope)
+        number = version.number or ""
+        return Observation(
+            version=version,
+            shown=version.status,
+            function=function if alive and isinstance(function, FunctionObject) else None,
+            holder=holder.name if holder is not None else None,
+            account=account,
+            versions=self._tools.references.versions(version),
+            unknown=self._tools.references.refusal(version),
+            environments=self._see(version.scope, memory, now),
+            referenced_by=store.aliases.references(version.namespace, version.function_name).get(number, ()),
+            timestamp=_timestamp(),
+            since_status=now - memory.status_written,
+        )
+
+    async def _apply(self, version: VersionObject, decided: Plan, memory: Household) -> float | None:
+        """Carry out the plan. What fails is raised after everything else was tried: pods do not wait for a status."""
+        failure: LambentError | None = None
+        waits: list[float] = []
+        for action in decided.actions:
+            if failure is not None and isinstance(action, RecordEvent):
+                continue  # told when it is written
+            try:
+                if isinstance(action, WriteStatus):
+                    if not await self._write_status(version, action.status):
+                        break
+                    memory.status_written = self._clock()
+                elif isinstance(action, Adopt):
+                    await adopt(self._tools, version, action.function, version.number or "")
+                else:
+                    wait = await self._house(version, action, memory)
+                    waits += [wait] if wait is not None else []
+            except LambentError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return min(waits, default=None)
+
+    async def _write_status(self, version: VersionObject | MalformedVersion, status: VersionStatus) -> bool:
+        """Write a status; False when the Version is gone or another by now."""
+        answer = await apply_status(self._tools, ("Version", VERSIONS), version, status)
+        if answer is not None:
+            self._book.put_version(answer, quiet=True)
+        return answer is not None
+
+    # --- publishing ---------------------------------------------------------------------------------------------
+
+    async def _publish(self, version: VersionObject, account: str) -> float | None:
+        told: list[RecordEvent] = []
+        problem = await self._publisher.publish(version.uid, account, self._describing(account, told))
+        if problem is not None:
+            await self._tell_waiting(version, problem)
+            return PUBLISH_AGAIN_SECONDS if problem.reason == Reason.PUBLISHING_FAILED else None
+        for event in told:
+            self._begin(self._tell(version, event))
+        return None
+
+    async def publish_function(self, function: FunctionObject, account: str) -> float | None:
+        """Publish what `spec.publish` of a Function asks for; seconds until it is to be tried again.
+
+        Raises Unavailable.
+        """
+        told: list[RecordEvent] = []
+        done = await self._publisher.publish_function(function.uid, self._describing(account, told))
+        if isinstance(done, Problem):
+            self._begin(self._tell(function, RecordEvent(True, done.reason, done.message)))
+            return PUBLISH_AGAIN_SECONDS
+        for event in told:
+            self._begin(self._tell(function, event))
+        return None
+
+    def _describing(self, account: str, told: list[RecordEvent]) -> Describe:
+        """What makes the whole status of a version that is about to get its number; its Events are for later."""
+
+        def describe(published: VersionObject) -> VersionStatus:
+            before = self._book.version(published.uid)
+            seen = self._observe(published, account, self._memories.get(published.uid) or Household())
+            unknown = LOOKED_UP if self._tools.references.unseen(published) else seen.unknown
+            # nobody holds the number yet, or somebody else does
+            seen = replace(seen, unknown=unknown, holder=seen.holder or published.name)
+            if before is not None:
+                seen = replace(seen, shown=before.status)
+            decided = version_plan.plan(seen, self._installation, housing.HousingState())
+            told[:] = [action for action in decided.actions if isinstance(action, RecordEvent)]
+            return decided.status
+
+        return describe
+
+    async def _tell_waiting(self, version: VersionObject | MalformedVersion, problem: Problem) -> None:
+        """Say in the status why it is not published, and tell when that is another reason than before."""
+        status = publishing.waiting_status(version.status, version.generation, problem, _timestamp())
+        if not readiness.same(version.status, status) and await self._write_status(version, status):
+            for event in housing.events(version.status.conditions, status.conditions):
+                self._begin(self._tell(version, event))
+
+    def has_judged(self, uid: str) -> bool:
+        """Whether this Version was worked on before."""
+        return uid in self._memories
+
+    async def _bury(self, uid: str) -> None:
+        """A Version is gone: its environments go at once, unless another object holds the number now."""
+        memory = self._memories.pop(uid, None)
+        self._tools.references.forget(uid)
+        if memory is not None and memory.scope is not None and self._book.holder(memory.scope) is None:
+            pods = [pod.name for pod in self._tools.store.pods(memory.scope)]
+            await applying.delete_pods(self._tools, memory.scope, pods)
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
