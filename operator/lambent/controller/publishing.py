@@ -72,6 +72,10 @@ class Publisher:
         problem = publishing.find_wait(function, arn)
         if problem is not None or function is None:  # what the watch shows later is another occasion
             return problem
+        if publishing.was_refused(version.status):  # on a fresh look; from then on the watch is early enough
+            verdict = publishing.judge(version.spec, function, self._book.published(*name), arn)
+            if isinstance(verdict, Problem):
+                return verdict
         function = await self._fresh(function)
         verdict = publishing.judge(version.spec, function, self._book.published(*name), arn)
         if isinstance(verdict, Problem):

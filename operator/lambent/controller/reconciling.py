@@ -24,6 +24,9 @@ from lambent.core.references import Versions
 from lambent.model.errors import LambentError, Unavailable
 from lambent.model.functions import FunctionObject
 
+RETAIN_AGAIN_SECONDS = 60.0
+"""After the API server refused to delete a version."""
+
 
 class Reconciler(Houser):
     """Works on one Function at a time per uid; the queue sees to that."""
@@ -41,6 +44,8 @@ class Reconciler(Houser):
         self._shelf = shelf
         self._installation = installation
         self._memories: dict[str, Household] = {}
+        self._kept_until: dict[str, float] = {}
+        """Functions of whose versions the API server kept some, and when it is asked again."""
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Function; returns in how many seconds to do so again, None when only an event can matter."""
@@ -144,10 +149,23 @@ class Reconciler(Houser):
         again = None
         if publishing.is_due(function, self._tools.store.versions.newest(function)):
             again = await self._versions.publish_function(function, account)
-        if function.spec.version_retention is not None:
-            for event in await retain(self._tools, function):
-                self._begin(self._tell(function, event))
-        return again
+        waits = (again, await self._let_go(function))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _let_go(self, function: FunctionObject) -> float | None:
+        """Delete what retention does not keep; seconds until that is to be tried again."""
+        if function.spec.version_retention is None:
+            return None
+        wait = self._kept_until.get(function.uid, 0.0) - self._clock()
+        if wait > 0:
+            return wait
+        done = await retain(self._tools, function)
+        for event in done.told:
+            self._begin(self._tell(function, event))
+        if not done.refused:
+            return None
+        self._kept_until[function.uid] = self._clock() + RETAIN_AGAIN_SECONDS
+        return RETAIN_AGAIN_SECONDS
 
     def has_judged(self, uid: str) -> bool:
         """Whether this Function was worked on before."""
@@ -166,6 +184,7 @@ class Reconciler(Houser):
             for scope, pods in self._tools.store.scopes(uid).items():  # those of its versions too
                 await applying.delete_pods(self._tools, scope, [pod.name for pod in pods])
         self._memories.pop(uid, None)
+        self._kept_until.pop(uid, None)
         self._shelf.forget(uid)
         self._tools.references.forget(uid)
         self._tools.store.layers.forget_user(uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from lambent.adapters.kube.resources import VERSIONS
 from lambent.controller.applying import Tools
@@ -16,16 +17,32 @@ from lambent.model.functions import FunctionObject
 log = logging.getLogger(__name__)
 
 
-async def retain(tools: Tools, function: FunctionObject) -> list[RecordEvent]:
-    """Delete what `versionRetention` lets go; what there is to tell of it. Raises Unavailable."""
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What came of it."""
+
+    told: tuple[RecordEvent, ...] = ()
+    refused: bool = False
+    """The API server keeps something, for reasons of its own."""
+
+
+async def retain(tools: Tools, function: FunctionObject) -> Retention:
+    """Delete what `versionRetention` lets go. Raises Unavailable."""
     told: list[RecordEvent] = []
+    refused = False
     for version in _surplus(tools, function):
         if version not in _surplus(tools, function):  # an alias may refer to it since
             continue
-        if await _delete(tools, function, version):
+        try:
+            gone = await _delete(tools, function, version)
+        except Refused as error:
+            log.warning("version %s of %s stays: %s", version.number, function.function_name, error)
+            refused = True
+            continue
+        if gone:
             note = f"version {version.number} ({version.name}) was deleted: versionRetention keeps newer ones"
             told.append(RecordEvent(False, Reason.VERSION_DELETED, note))
-    return told
+    return Retention(tuple(told), refused)
 
 
 def _surplus(tools: Tools, function: FunctionObject) -> tuple[Published, ...]:
@@ -39,15 +56,14 @@ def _surplus(tools: Tools, function: FunctionObject) -> tuple[Published, ...]:
 
 
 async def _delete(tools: Tools, function: FunctionObject, version: Published) -> bool:
-    """Whether it went. The admission policy has the last word: it sees what aliases have said since."""
+    """Whether it went by this. Raises Refused: the admission policy, say, which has the last word."""
     body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": version.uid}}
     try:
         await tools.client.request("DELETE", VERSIONS.item(function.namespace, version.name), body=body)
     except Refused as error:
-        if error.status in (404, 409):  # gone, or another by now
-            tools.store.versions.drop_version(version.uid)
-        else:
-            log.warning("version %s of %s stays: %s", version.number, function.function_name, error)
+        if error.status not in (404, 409):
+            raise
+        tools.store.versions.drop_version(version.uid)  # gone, or another by now
         return False
     tools.store.versions.mark_deleting(version.uid)
     tools.metrics.versions_deleted.inc()

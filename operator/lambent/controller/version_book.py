@@ -6,14 +6,14 @@ Objects may share a number: the oldest one that is not being deleted *holds* it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from lambent.controller.freshness import Freshness
 from lambent.controller.observed import explain, put_each
-from lambent.core.publishing import Published
+from lambent.core.publishing import Published, newest_of
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
 
@@ -86,10 +86,7 @@ class VersionBook:
 
     def newest(self, function: FunctionObject) -> Published | None:
         """The newest version of this very Function: one of a namesake that is gone is another's."""
-        for one in reversed(self.published(function.namespace, function.function_name)):
-            if one.function_uid == function.uid:
-                return one
-        return None
+        return newest_of(function, self.published(function.namespace, function.function_name))
 
     def holder(self, scope: Scope) -> VersionObject | None:
         """The object that holds a number of a Function: the oldest that is not being deleted."""
@@ -182,6 +179,13 @@ class VersionBook:
         for facts in (old, new):
             if facts is not None:
                 self._published.pop(facts[0], None)
+        if (
+            old is not None
+            and new is not None
+            and (old[0], replace(old[1], referenced=new[1].referenced), old[2]) == new
+        ):
+            self._nudge(new[1].function_uid)  # retention may let it go, and to nobody else it matters
+            return
         for version in (before, after):
             if isinstance(version, VersionObject):
                 for uid in self._numbered.get((version.function_uid, version.number or ""), set()) - {version.uid}:
@@ -217,6 +221,7 @@ def _facts(version: VersionObject) -> Published:
         name=version.name,
         uid=version.uid,
         published_by=version.published_by,
+        referenced=bool(version.status.referenced_by),
     )
 
 

@@ -88,19 +88,19 @@ class VersionReconciler(Houser):
     def _observe(self, version: VersionObject, account: str, memory: Household) -> Observation:
         store, now = self._tools.store, self._clock()
         function = store.function(version.function_uid)
-        alive = isinstance(function, FunctionObject) and not function.deleting
+        wellformed = function if isinstance(function, FunctionObject) else None
         holder = self._book.holder(version.scope)
-        number = version.number or ""
         return Observation(
             version=version,
             shown=version.status,
-            function=function if alive and isinstance(function, FunctionObject) else None,
+            alive=function is not None and not (wellformed is not None and wellformed.deleting),
+            function=wellformed,
             holder=holder.name if holder is not None else None,
             account=account,
             versions=self._tools.references.versions(version),
             unknown=self._tools.references.refusal(version),
             environments=self._see(version.scope, memory, now),
-            referenced_by=store.aliases.references(version.namespace, version.function_name).get(number, ()),
+            referenced_by=store.aliases.referring((version.namespace, version.function_name), version.number or ""),
             timestamp=_timestamp(),
             since_status=now - memory.status_written,
         )

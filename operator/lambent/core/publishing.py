@@ -42,6 +42,8 @@ class Published:
     """Of the object."""
     uid: str
     published_by: str = ""
+    referenced: bool = False
+    """Whether its status says that aliases refer to it: as long, admission keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,12 @@ def judge(spec: VersionSpec, function: FunctionObject | None, published: Sequenc
     if newest is not None and newest.revision == status.revision:
         return Unchanged(newest)
     return Publish(snapshot_of(function, spec.description), max((one.number for one in published), default=0))
+
+
+def was_refused(status: VersionStatus) -> bool:
+    """Whether a precondition failed when it was looked at last."""
+    ready = readiness.find(status.conditions, ConditionType.READY)
+    return ready is not None and ready.reason == Reason.PRECONDITION_FAILED
 
 
 def newest_of(function: FunctionObject, published: Sequence[Published]) -> Published | None:
@@ -194,7 +202,7 @@ class References:
 
     def hold(self, version: Published) -> bool:
         """Whether a version has to stay."""
-        return str(version.number) in self.numbers or version.name in self.names
+        return version.referenced or str(version.number) in self.numbers or version.name in self.names
 
 
 def surplus(function: FunctionObject, published: Sequence[Published], references: References) -> tuple[Published, ...]:

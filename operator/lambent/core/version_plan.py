@@ -19,6 +19,9 @@ from lambent.model.versions import VersionObject, VersionSnapshot, VersionStatus
 
 LOST = "the Function that this version was published of does not exist any more"
 
+REFERRING_MAX = 1000
+"""Names that the kind takes; one is enough to keep a version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
@@ -44,8 +47,10 @@ class Observation:
     version: VersionObject
     shown: VersionStatus
     """What stands in the object; the version's own may be about to be written."""
+    alive: bool
+    """Whether the very Function that it was published of exists and is not on its way out."""
     function: FunctionObject | None
-    """The very Function that it was published of; None when it is gone or on its way out."""
+    """That Function; None also when it has another shape."""
     holder: str | None
     """Name of the object that holds the number; None when the last one is on its way out."""
     account: str
@@ -80,7 +85,7 @@ class Plan:
 def plan(seen: Observation, installation: Installation, state: HousingState) -> Plan:
     """The next step for one version."""
     version, old = seen.version, seen.version.status
-    if version.deleting or seen.function is None:
+    if version.deleting or not seen.alive:
         pods = housing.farewell(seen.environments) if seen.holds or seen.holder is None else ()
         if version.deleting or version.owner_uid == version.function_uid:  # the garbage collector sees to it
             return Plan(pods, state, None, old)
@@ -100,7 +105,7 @@ def plan(seen: Observation, installation: Installation, state: HousingState) -> 
         state = housed.state
     status = _status(seen, installation, found, housed)
     actions, wait = _status_actions(seen, status)
-    adopt = (Adopt(seen.function),) if _is_unmarked(version) else ()
+    adopt = (Adopt(seen.function),) if seen.function is not None and _is_unmarked(version) else ()
     waits = [each for each in (housed.look_again if housed else None, wait) if each]
     return Plan((*(housed.actions if housed else ()), *adopt, *actions), state, min(waits, default=None), status)
 
@@ -163,7 +168,7 @@ def _status(
         "function_arn": arn,
         "pod_revision": found.facts.key.pod_revision if found.facts else old.pod_revision,
         "environments": housed.running if housed else None,
-        "referenced_by": list(seen.referenced_by) if seen.holds else [],
+        "referenced_by": list(seen.referenced_by[:REFERRING_MAX]) if seen.holds else [],
     }
     conditions = readiness.stamped(
         _conditions(seen, found, housed), seen.shown.conditions, version.generation, seen.timestamp
