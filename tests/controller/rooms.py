@@ -12,7 +12,7 @@ from lambent.controller.applying import Tools
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
-from lambent.controller.publishing import Publisher
+from lambent.controller.publishing import Publisher, key_of
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import Store
@@ -112,9 +112,10 @@ class Room:
             WorkloadSettings(door_port=9000),
             b"agent key",
         )
-        publisher = Publisher(self.tools, INSTALLATION.region)
-        self.versions = VersionReconciler(self.tools, publisher, INSTALLATION, self.clock)
-        self.reconciler = Reconciler(self.tools, self.shelf, INSTALLATION, self.versions, self.clock)
+        self.asked = {}
+        self.versions = VersionReconciler(self.tools, self.ask, INSTALLATION, self.clock)
+        self.publisher = Publisher(self.tools, self.versions, INSTALLATION.region, self.clock)
+        self.reconciler = Reconciler(self.tools, self.shelf, INSTALLATION, self.ask, self.clock)
         self.layers = LayerReconciler(self.tools, self.shelf, INSTALLATION.region)
         self.sweeper = Sweeper(self.api.client, self.store, ())
 
@@ -204,6 +205,17 @@ class Room:
             kind = self._kind(uid)
             again = await kind.reconcile(uid)
             await kind.settle()
+            waits = (again, await self.publish())
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def ask(self, name):
+        self.asked[key_of(name)] = None
+
+    async def publish(self):
+        """Publish what was asked for; in how many seconds that is to be done again."""
+        again = None
+        while self.asked:
+            again = await self.publisher.work(self.asked.popitem()[0])
             await self.versions.settle()
         return again
 
@@ -224,7 +236,7 @@ class Room:
                 kind = self._kind(uid)
                 await kind.reconcile(uid)
                 await kind.settle()
-                await self.versions.settle()
+                await self.publish()
             if len(self.api.writes()) == before:
                 return
         raise AssertionError("writes go on and on")

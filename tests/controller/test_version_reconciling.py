@@ -9,6 +9,7 @@ from tests.controller.rooms import FUNCTION_PATH, VERSIONS_PATH
 from tests.controller.test_references import SECRET_PATH, refers, secret, watching
 
 from lambent.adapters.kube.resources import CONFIG_MAPS
+from lambent.controller.queueing import WorkQueue
 from lambent.model.errors import Unavailable
 
 NUMBERS = f"{CONFIG_MAPS.collection('a')}/lambent-numbers"
@@ -27,9 +28,7 @@ def message(room, name="v", kind="Ready"):
 
 
 def numbers(room):
-    return {
-        body["metadata"]["name"]: (body.get("status") or {}).get("version") for body in room.api.under("/versions")
-    }
+    return {body["metadata"]["name"]: (body.get("status") or {}).get("version") for body in room.api.under("/versions")}
 
 
 def events(room):
@@ -127,6 +126,7 @@ async def test_what_was_applied_before_the_version_counts_however_late_the_watch
     await room.sweeper.sweep()
     room.edit(memorySize=512)  # nobody has seen it
     await room.versions.reconcile(version)
+    await room.publish()
     assert conditions(room)["Ready"] == ("False", "FunctionNotReady")
     assert "generation 2" in message(room)
     await room.settle()
@@ -282,29 +282,38 @@ async def test_numbers_are_above_what_there_is_when_the_counter_was_lost(room):
 
 
 async def test_two_objects_of_one_function_at_once_get_one_number(room):
-    """Whatever the order of their requests is."""
-    uid = room.function()
-    await room.work(uid)
-    versions = [room.version(f"v{number}") for number in range(8)]
-    await room.sweeper.sweep()
-    await asyncio.gather(*(room.versions.reconcile(one) for one in versions))
-    assert set(numbers(room).values()) == {"1"}
-    await room.settle()
-    assert sum("Duplicate" not in conditions(room, f"v{number}") for number in range(8)) == 1
-
-
-async def test_functions_publish_beside_each_other(room):
-    """One that waits for the API server holds up its own versions only."""
+    """However many workers there are, and whatever else is published meanwhile."""
+    versions = []
     for name in ("f", "g"):
         await room.work(room.function(name))
-    slow, quick = room.version("slow", of="f"), room.version("quick", of="g")
+        versions += [room.version(f"{name}-{number}", of=name) for number in range(8)]
     await room.sweeper.sweep()
-    async with room.versions._publisher._turn(("a", "f")):
-        task = asyncio.create_task(room.versions.reconcile(slow))
-        await room.versions.reconcile(quick)
-        assert numbers(room) == {"slow": None, "quick": "1"}
-    await task
-    assert numbers(room) == {"slow": "1", "quick": "1"}
+    queue = WorkQueue(8)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(queue.run(room.publisher.work))
+        for uid in versions:
+            await room.versions.reconcile(uid)
+            for key in room.asked:
+                queue.add(key)
+        while None in numbers(room).values():
+            await asyncio.sleep(0.01)
+        task.cancel()
+    assert set(numbers(room).values()) == {"1"}
+    assert room.api.objects[NUMBERS]["data"] == {"function.f": "1", "function.g": "1"}
+    room.asked.clear()
+    await room.settle()
+    assert sum("Duplicate" not in conditions(room, name) for name in numbers(room)) == 2
+
+
+async def test_whoever_waits_to_be_published_holds_up_no_worker(room):
+    """A Version is handed on: a thousand of one function leave the workers to environments."""
+    uid = room.version()
+    await room.work(room.function())
+    await room.sweeper.sweep()
+    requests = len(room.api.requests)
+    assert await room.versions.reconcile(uid) is None
+    assert len(room.api.requests) == requests
+    assert room.asked == {"a/f": None}
 
 
 FAILURES = {
@@ -322,15 +331,16 @@ async def test_after_a_broken_request_it_is_published_once(room, method, path, a
     """A number may be left out, none is used twice, and equal versions have one."""
     uid = room.function()
     await room.work(uid)
-    version, twin = room.version("v"), room.version("w")
+    room.version("v")
+    room.version("w")
     room.api.fail(method, path, after=after)
     await room.sweeper.sweep()
     with pytest.raises(Unavailable):
-        await room.versions.reconcile(version)
+        await room.publisher.work("a/f")
     if restarted:
         room.restart()
         await room.sweeper.sweep()
-    await room.versions.reconcile(twin)  # before the watch tells what came of the first
+    await room.publisher.work("a/f")  # before the watch tells what came of the first
     await room.settle()
     assert len(set(numbers(room).values())) == 1
     assert int(status(room)["version"]) <= 2
@@ -344,6 +354,13 @@ async def test_a_refusal_is_told_and_tried_again_later(room):
     room.api.fail("POST", "/configmaps", status=403, reason="Forbidden", message="exceeded quota")
     assert await room.work(version) == 60.0
     assert conditions(room)["Ready"] == ("False", "PublishingFailed")
+    before = len(room.api.writes())
+    assert await room.work(version) == 60.0
+    assert len(room.api.writes()) == before
+    room.version("another")
+    await room.settle()
+    assert numbers(room) == {"v": None, "another": "1"}
+    room.clock.now += 61
     await room.work(version)
     assert conditions(room)["Ready"] == ("True", "Available")
 
@@ -357,6 +374,7 @@ async def test_a_version_that_was_made_anew_meanwhile_gets_nothing_of_the_old_on
     room.api.remove(f"{VERSIONS_PATH}/v")
     room.version()
     await room.versions.reconcile(old)
+    await room.publish()
     made = room.api.objects[f"{VERSIONS_PATH}/v"]
     assert "ownerReferences" not in made["metadata"]
     assert "status" not in made
@@ -533,7 +551,7 @@ async def test_aliases_that_refer_to_a_version_stand_in_its_status(room):
 
 async def test_an_owner_reference_that_was_taken_away_is_written_again(room):
     """Else the version would outlive its function."""
-    function, version = await published(room)
+    function, _ = await published(room)
 
     def strip(body):
         del body["metadata"]["ownerReferences"], body["metadata"]["labels"]

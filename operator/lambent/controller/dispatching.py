@@ -1,4 +1,4 @@
-"""Who works on which object: one queue has the uids of all kinds."""
+"""Who works on which object: one queue has the uids of all kinds, another the names of functions to be published."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from lambent.controller.layer_reconciling import LayerReconciler
+from lambent.controller.publishing import Publisher
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.store import Store
 from lambent.controller.version_reconciling import VersionReconciler
@@ -19,6 +20,7 @@ class Dispatcher:
     functions: Reconciler
     versions: VersionReconciler
     layers: LayerReconciler
+    publisher: Publisher
 
     def work_on(self, uid: str) -> Awaitable[float | None]:
         """Work on an object; in how many seconds to do so again. What no other book knows is, or was, a Function."""

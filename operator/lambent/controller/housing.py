@@ -74,10 +74,14 @@ class Houser(Beginner):
             case TellNotNarrowed(pods):
                 applying.tell_not_narrowed(self._tools, owner.scope, pods)
             case RecordEvent():
-                self._begin(self._tell(owner, action))  # who waits for Ready does not wait for its Event
+                self.tell(owner, action)
         return None
 
-    async def _tell(self, owner: applying.Kinded, event: RecordEvent) -> None:
+    def tell(self, owner: applying.Kinded, event: RecordEvent) -> None:
+        """Record an Event. Nobody waits for it: who waits for Ready does not wait for its Event."""
+        self._begin(self._record(owner, event))
+
+    async def _record(self, owner: applying.Kinded, event: RecordEvent) -> None:
         async with self._telling:
             await applying.record(self._tools, owner, event)
 

@@ -46,6 +46,12 @@ class ControllerMetrics:
             buckets=(0.001, 0.01, 0.1, 1.0, 10.0),
             registry=registry,
         )
+        self.publishings = Counter(
+            "lambent_controller_publishings",
+            "Looks at what is to be published or let go of a function's name, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
         self.versions = Counter(
             "lambent_controller_versions_published", "Versions of functions that were published.", registry=registry
         )

@@ -34,7 +34,7 @@ from lambent.controller.layer_reconciling import LayerReconciler
 from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
-from lambent.controller.publishing import Publisher
+from lambent.controller.publishing import Publisher, key_of
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.reference_watches import Manner, ReferenceWatches
@@ -44,6 +44,7 @@ from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.supplying import supplied
 from lambent.controller.sweeping import Sweeper
+from lambent.controller.version_book import Name
 from lambent.controller.version_reconciling import VersionReconciler
 from lambent.controller.watching import Watcher
 from lambent.core.plan import Installation
@@ -52,6 +53,9 @@ from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
 
 log = logging.getLogger(__name__)
+
+PUBLISHERS = 16
+"""Functions of which versions are published at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,6 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
     metrics, pulses = around.metrics, around.pulses
     metrics.leading.set(1)
     queue = WorkQueue(settings.workers)
-    metrics.depth.set_function(lambda: queue.depth)
     store = Store(queue.add)
     board = DemandBoard(store.nudge_owner)
     references = ReferenceBoard(queue.add)
@@ -137,13 +140,16 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         shelf = CodeShelf(codestore, keys.url, suppliers=suppliers, nudge=queue.add)
         workload = await _workload(settings.workload, client)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
-        work_with = _dispatcher(tools, shelf, settings.installation)
+        asked = WorkQueue(PUBLISHERS)
+        metrics.depth.set_function(lambda: queue.depth + asked.depth)
+        work_with = _dispatcher(tools, shelf, settings.installation, asked)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
         await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
         work: dict[str, Coroutine[Any, Any, None]] = {
             "queue": queue.run(work_with.work_on),
+            "publishing": asked.run(work_with.publisher.work),
             "watching": Watcher(store, settings.namespaces, pulses).run(),
             "sweeping": sweeper.run(),
             "gateways": _find_gateways(settings, client, listener, pulses),
@@ -171,10 +177,14 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
             metrics.leading.set(0)
 
 
-def _dispatcher(tools: Tools, shelf: CodeShelf, installation: Installation) -> Dispatcher:
-    versions = VersionReconciler(tools, Publisher(tools, installation.region), installation)
-    functions = Reconciler(tools, shelf, installation, versions)
-    return Dispatcher(tools.store, functions, versions, LayerReconciler(tools, shelf, installation.region))
+def _dispatcher(tools: Tools, shelf: CodeShelf, installation: Installation, asked: WorkQueue) -> Dispatcher:
+    def ask(name: Name) -> None:
+        asked.add(key_of(name))
+
+    versions = VersionReconciler(tools, ask, installation)
+    functions = Reconciler(tools, shelf, installation, ask)
+    publisher = Publisher(tools, versions, installation.region)
+    return Dispatcher(tools.store, functions, versions, LayerReconciler(tools, shelf, installation.region), publisher)
 
 
 async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:

@@ -11,10 +11,10 @@ from lambent.controller import applying
 from lambent.controller.applying import Tools
 from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import ERROR, SUCCESS
-from lambent.controller.retaining import retain
+from lambent.controller.retaining import find_surplus
 from lambent.controller.store import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
-from lambent.controller.version_reconciling import VersionReconciler
+from lambent.controller.version_book import Name
 from lambent.core import housing, layer_use, publishing, readiness
 from lambent.core import plan as planning
 from lambent.core.housing import CreatePods, RecordEvent
@@ -23,9 +23,6 @@ from lambent.core.readiness import Problem, StoredCode
 from lambent.core.references import Versions
 from lambent.model.errors import LambentError, Unavailable
 from lambent.model.functions import FunctionObject
-
-RETAIN_AGAIN_SECONDS = 60.0
-"""After the API server refused to delete a version."""
 
 
 class Reconciler(Houser):
@@ -36,16 +33,15 @@ class Reconciler(Houser):
         tools: Tools,
         shelf: CodeShelf,
         installation: Installation,
-        versions: VersionReconciler,
+        ask: Callable[[Name], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tools, installation.scaling, clock)
-        self._versions = versions
+        self._ask = ask
+        """Told of a function's name of which something is to be published, or let go."""
         self._shelf = shelf
         self._installation = installation
         self._memories: dict[str, Household] = {}
-        self._kept_until: dict[str, float] = {}
-        """Functions of whose versions the API server kept some, and when it is asked again."""
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Function; returns in how many seconds to do so again, None when only an event can matter."""
@@ -83,7 +79,7 @@ class Reconciler(Houser):
         if isinstance(seen.code, StoredCode):
             starting = any(isinstance(action, CreatePods) for action in decided.actions)
             waits.append(self._look_after_code(function, starting=starting))
-        waits.append(await self._look_after_versions(uid, account))
+        self._look_after_versions(uid)
         if isinstance(seen.code, Problem) and seen.code.reason in readiness.TRIED_AGAIN:
             raise Unavailable(seen.code.message)  # said in the status; the queue tries again
         return min((wait for wait in waits if wait is not None), default=None)
@@ -141,31 +137,14 @@ class Reconciler(Houser):
             return RECHECK_SECONDS
         return wait
 
-    async def _look_after_versions(self, uid: str, account: str) -> float | None:
-        """Publish what is to be published by itself, and let go what retention does not keep."""
+    def _look_after_versions(self, uid: str) -> None:
+        """Ask for what is to be published by itself, and for what retention does not keep."""
         function = self._tools.store.function(uid)
         if not isinstance(function, FunctionObject) or function.deleting:
-            return None
-        again = None
-        if publishing.is_due(function, self._tools.store.versions.newest(function)):
-            again = await self._versions.publish_function(function, account)
-        waits = (again, await self._let_go(function))
-        return min((wait for wait in waits if wait is not None), default=None)
-
-    async def _let_go(self, function: FunctionObject) -> float | None:
-        """Delete what retention does not keep; seconds until that is to be tried again."""
-        if function.spec.version_retention is None:
-            return None
-        wait = self._kept_until.get(function.uid, 0.0) - self._clock()
-        if wait > 0:
-            return wait
-        done = await retain(self._tools, function)
-        for event in done.told:
-            self._begin(self._tell(function, event))
-        if not done.refused:
-            return None
-        self._kept_until[function.uid] = self._clock() + RETAIN_AGAIN_SECONDS
-        return RETAIN_AGAIN_SECONDS
+            return
+        newest = self._tools.store.versions.newest(function)
+        if publishing.is_due(function, newest) or find_surplus(self._tools.store, function):
+            self._ask((function.namespace, function.function_name))
 
     def has_judged(self, uid: str) -> bool:
         """Whether this Function was worked on before."""
@@ -184,7 +163,6 @@ class Reconciler(Houser):
             for scope, pods in self._tools.store.scopes(uid).items():  # those of its versions too
                 await applying.delete_pods(self._tools, scope, [pod.name for pod in pods])
         self._memories.pop(uid, None)
-        self._kept_until.pop(uid, None)
         self._shelf.forget(uid)
         self._tools.references.forget(uid)
         self._tools.store.layers.forget_user(uid)

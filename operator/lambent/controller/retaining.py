@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lambent.adapters.kube.resources import VERSIONS
 from lambent.controller.applying import Tools
+from lambent.controller.store import Store
 from lambent.core import publishing
 from lambent.core.housing import RecordEvent
 from lambent.core.publishing import Published, References
@@ -30,8 +31,8 @@ async def retain(tools: Tools, function: FunctionObject) -> Retention:
     """Delete what `versionRetention` lets go. Raises Unavailable."""
     told: list[RecordEvent] = []
     refused = False
-    for version in _surplus(tools, function):
-        if version not in _surplus(tools, function):  # an alias may refer to it since
+    for version in find_surplus(tools.store, function):
+        if version not in find_surplus(tools.store, function):  # an alias may refer to it since
             continue
         try:
             gone = await _delete(tools, function, version)
@@ -45,14 +46,15 @@ async def retain(tools: Tools, function: FunctionObject) -> Retention:
     return Retention(tuple(told), refused)
 
 
-def _surplus(tools: Tools, function: FunctionObject) -> tuple[Published, ...]:
+def find_surplus(store: Store, function: FunctionObject) -> tuple[Published, ...]:
+    """What retention lets go of a Function now, the oldest first."""
     if function.spec.version_retention is None:
         return ()
     name = (function.namespace, function.function_name)
-    aliases = tools.store.aliases
+    aliases = store.aliases
     named = {one.spec.version_ref.name for one in aliases.of_function(*name) if one.spec.version_ref is not None}
     references = References(aliases.references(*name), named)
-    return publishing.surplus(function, tools.store.versions.published(*name), references)
+    return publishing.surplus(function, store.versions.published(*name), references)
 
 
 async def _delete(tools: Tools, function: FunctionObject, version: Published) -> bool:

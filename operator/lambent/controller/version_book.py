@@ -74,6 +74,10 @@ class VersionBook:
         """Versions of a function's name, published or not, the oldest object first."""
         return self._sorted(self._named.get((namespace, function_name), ()))
 
+    def waiting(self, namespace: str, function_name: str) -> tuple[VersionObject, ...]:
+        """Versions of a function's name that are not published yet, the oldest object first."""
+        return self._sorted(self._waiting.get((namespace, function_name), ()))
+
     def published(self, namespace: str, function_name: str) -> tuple[Published, ...]:
         """What is published under a function's name and is not being deleted, by number and age."""
         name = (namespace, function_name)

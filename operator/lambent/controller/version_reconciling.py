@@ -1,7 +1,8 @@
-"""One Version, once: published when it can be, and from then on housed like a Function."""
+"""One Version, once: handed on to be published, and from then on housed like a Function."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,20 +13,20 @@ from lambent.controller import applying
 from lambent.controller.applying import Tools, apply_status
 from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import ERROR, SUCCESS
-from lambent.controller.publishing import Describe, Publisher, adopt
-from lambent.controller.version_book import MalformedVersion
+from lambent.controller.version_book import MalformedVersion, Name
 from lambent.core import housing, publishing, readiness, version_plan
 from lambent.core.housing import RecordEvent
 from lambent.core.plan import Installation
 from lambent.core.readiness import Problem
 from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus
+from lambent.model import names
 from lambent.model.conditions import Reason
-from lambent.model.errors import LambentError
+from lambent.model.errors import LambentError, Refused
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
 
-PUBLISH_AGAIN_SECONDS = 60.0
-"""After the API server refused: a quota or a right has to change, which nobody tells."""
+log = logging.getLogger(__name__)
+
 LOOKED_UP = Problem(Reason.PROGRESSING, "what it refers to is being looked up")
 
 
@@ -41,13 +42,14 @@ class VersionReconciler(Houser):
     def __init__(
         self,
         tools: Tools,
-        publisher: Publisher,
+        ask: Callable[[Name], None],
         installation: Installation,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tools, installation.scaling, clock)
         self._book = tools.store.versions
-        self._publisher = publisher
+        self._ask = ask
+        """Told of a function's name of which something is to be published."""
         self._installation = installation
         self._memories: dict[str, _Memory] = {}
 
@@ -69,13 +71,14 @@ class VersionReconciler(Houser):
         memory = self._memories.setdefault(uid, _Memory())
         if isinstance(version, MalformedVersion):
             problem = Problem(Reason.INVALID_SPEC, version.message)
-            await self._tell_waiting(version, problem)
+            await self.tell_waiting(version, problem)
             return None
         account = self._tools.store.account(version.namespace)
         if account is None:  # its namespace will be seen in a moment
             return 1.0
         if version.number is None:
-            return None if version.deleting else await self._publish(version, account)
+            self._ask((version.namespace, version.function_name))
+            return None
         memory.scope = version.scope
         seen = self._observe(version, account, memory)
         if not version.deleting and self._tools.references.unseen(version):
@@ -137,53 +140,24 @@ class VersionReconciler(Houser):
 
     # --- publishing ---------------------------------------------------------------------------------------------
 
-    async def _publish(self, version: VersionObject, account: str) -> float | None:
-        told: list[RecordEvent] = []
-        problem = await self._publisher.publish(version.uid, account, self._describing(account, told))
-        if problem is not None:
-            await self._tell_waiting(version, problem)
-            return PUBLISH_AGAIN_SECONDS if problem.reason == Reason.PUBLISHING_FAILED else None
-        for event in told:
-            self._begin(self._tell(version, event))
-        return None
+    def describe(
+        self, version: VersionObject, given: VersionStatus, account: str
+    ) -> tuple[VersionStatus, list[RecordEvent]]:
+        """The whole status of a version that is about to get its number and its snapshot, and what to tell then."""
+        published = version.model_copy(update={"status": given})
+        seen = self._observe(published, account, self._memories.get(version.uid) or Household())
+        unknown = LOOKED_UP if self._tools.references.unseen(published) else seen.unknown
+        # nobody holds the number yet, or another object does
+        seen = replace(seen, shown=version.status, unknown=unknown, holder=seen.holder or version.name)
+        decided = version_plan.plan(seen, self._installation, housing.HousingState())
+        return decided.status, [action for action in decided.actions if isinstance(action, RecordEvent)]
 
-    async def publish_function(self, function: FunctionObject, account: str) -> float | None:
-        """Publish what `spec.publish` of a Function asks for; seconds until it is to be tried again.
-
-        Raises Unavailable.
-        """
-        told: list[RecordEvent] = []
-        done = await self._publisher.publish_function(function.uid, self._describing(account, told))
-        if isinstance(done, Problem):
-            self._begin(self._tell(function, RecordEvent(True, done.reason, done.message)))
-            return PUBLISH_AGAIN_SECONDS
-        for event in told:
-            self._begin(self._tell(function, event))
-        return None
-
-    def _describing(self, account: str, told: list[RecordEvent]) -> Describe:
-        """What makes the whole status of a version that is about to get its number; its Events are for later."""
-
-        def describe(published: VersionObject) -> VersionStatus:
-            before = self._book.version(published.uid)
-            seen = self._observe(published, account, self._memories.get(published.uid) or Household())
-            unknown = LOOKED_UP if self._tools.references.unseen(published) else seen.unknown
-            # nobody holds the number yet, or somebody else does
-            seen = replace(seen, unknown=unknown, holder=seen.holder or published.name)
-            if before is not None:
-                seen = replace(seen, shown=before.status)
-            decided = version_plan.plan(seen, self._installation, housing.HousingState())
-            told[:] = [action for action in decided.actions if isinstance(action, RecordEvent)]
-            return decided.status
-
-        return describe
-
-    async def _tell_waiting(self, version: VersionObject | MalformedVersion, problem: Problem) -> None:
+    async def tell_waiting(self, version: VersionObject | MalformedVersion, problem: Problem) -> None:
         """Say in the status why it is not published, and tell when that is another reason than before."""
         status = publishing.waiting_status(version.status, version.generation, problem, _timestamp())
         if not readiness.same(version.status, status) and await self._write_status(version, status):
             for event in housing.events(version.status.conditions, status.conditions):
-                self._begin(self._tell(version, event))
+                self.tell(version, event)
 
     def has_judged(self, uid: str) -> bool:
         """Whether this Version was worked on before."""
@@ -196,6 +170,29 @@ class VersionReconciler(Houser):
         if memory is not None and memory.scope is not None and self._book.holder(memory.scope) is None:
             pods = [pod.name for pod in self._tools.store.pods(memory.scope)]
             await applying.delete_pods(self._tools, memory.scope, pods)
+
+
+async def adopt(tools: Tools, version: VersionObject, function: FunctionObject, number: str) -> VersionObject | None:
+    """Write the owner reference and the labels of a version; None when it is gone or another by now."""
+    metadata = {
+        "name": version.name,
+        "namespace": version.namespace,
+        "uid": version.uid,  # what was made anew under this name is not given another's owner
+        "labels": publishing.marks(function, number),
+        "ownerReferences": [publishing.owner_reference(function)],
+    }
+    body = {"apiVersion": names.API_VERSION, "kind": version.kind, "metadata": metadata}
+    path = VERSIONS.item(version.namespace, version.name)
+    try:
+        answer = await tools.client.apply(path, body, names.FIELD_MANAGER_CONTROLLER, force=True)
+    except Refused as error:
+        if error.status not in (404, 409):
+            raise
+        log.info("Version %s/%s not adopted: %s", version.namespace, version.name, error)
+        return None
+    tools.store.versions.put_version(answer, quiet=True)
+    found = tools.store.versions.version(version.uid)
+    return found if isinstance(found, VersionObject) else None
 
 
 def _timestamp() -> str:

@@ -106,10 +106,22 @@ def judge(spec: VersionSpec, function: FunctionObject | None, published: Sequenc
     return Publish(snapshot_of(function, spec.description), max((one.number for one in published), default=0))
 
 
-def was_refused(status: VersionStatus) -> bool:
-    """Whether a precondition failed when it was looked at last."""
-    ready = readiness.find(status.conditions, ConditionType.READY)
-    return ready is not None and ready.reason == Reason.PRECONDITION_FAILED
+def needs_a_fresh_look(shown: VersionStatus, problem: Problem) -> bool:
+    """Whether what a watch knows of a function is not enough to say so: its next state may mend it already.
+
+    That the function is not ready is told by a watch early enough, and so is what was said after a fresh look before.
+    """
+    return problem.reason == Reason.PRECONDITION_FAILED and _ready_reason(shown) != problem.reason
+
+
+def was_refused(shown: VersionStatus) -> bool:
+    """Whether the API server refused to publish it when that was tried last."""
+    return _ready_reason(shown) == Reason.PUBLISHING_FAILED
+
+
+def _ready_reason(shown: VersionStatus) -> str | None:
+    ready = readiness.find(shown.conditions, ConditionType.READY)
+    return ready.reason if ready is not None else None
 
 
 def newest_of(function: FunctionObject, published: Sequence[Published]) -> Published | None:
