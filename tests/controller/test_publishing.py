@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from tests.controller.rooms import ALIAS_PATH, FUNCTION_PATH, VERSIONS_PATH
-from tests.controller.test_version_reconciling import NUMBERS, conditions, drop, events, numbers, status
+from tests.controller.version_rooms import NUMBERS, conditions, drop, events, judge, numbers, status
 
 from lambent.controller.needing import CodeNeeds
 from lambent.model.errors import Unavailable
@@ -155,6 +155,7 @@ async def test_after_a_broken_request_there_is_one_version(room, method, path, a
     await room.settle()
     assert len(numbers(room)) == 1
     assert next(iter(numbers(room).values())) in ("1", "2")
+    judge(room.api.history)
 
 
 async def test_a_refusal_is_told_and_tried_again_later(room):

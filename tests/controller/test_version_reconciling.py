@@ -7,41 +7,10 @@ import asyncio
 import pytest
 from tests.controller.rooms import FUNCTION_PATH, VERSIONS_PATH
 from tests.controller.test_references import SECRET_PATH, refers, secret, watching
+from tests.controller.version_rooms import NUMBERS, conditions, drop, events, judge, message, numbers, status
 
-from lambent.adapters.kube.resources import CONFIG_MAPS
 from lambent.controller.queueing import WorkQueue
 from lambent.model.errors import Unavailable
-
-NUMBERS = f"{CONFIG_MAPS.collection('a')}/lambent-numbers"
-
-
-def status(room, name="v"):
-    return room.api.objects[f"{VERSIONS_PATH}/{name}"].get("status") or {}
-
-
-def conditions(room, name="v"):
-    return {each["type"]: (each["status"], each["reason"]) for each in status(room, name)["conditions"]}
-
-
-def message(room, name="v", kind="Ready"):
-    return next(each["message"] for each in status(room, name)["conditions"] if each["type"] == kind)
-
-
-def numbers(room):
-    return {body["metadata"]["name"]: (body.get("status") or {}).get("version") for body in room.api.under("/versions")}
-
-
-def events(room):
-    return [event["reason"] for event in room.api.under("/events")]
-
-
-def drop(room, path):
-    """What the garbage collector does with what an object owns comes with it."""
-    uid = room.api.remove(path)["metadata"]["uid"]
-    for where, body in list(room.api.objects.items()):
-        if any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences") or []):
-            if where in room.api.objects:
-                drop(room, where)
 
 
 async def test_a_version_is_published_once_and_then_nothing_is_written_any_more(room):
@@ -344,6 +313,7 @@ async def test_after_a_broken_request_it_is_published_once(room, method, path, a
     await room.settle()
     assert len(set(numbers(room).values())) == 1
     assert int(status(room)["version"]) <= 2
+    judge(room.api.history)
 
 
 async def test_a_refusal_is_told_and_tried_again_later(room):
