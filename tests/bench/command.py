@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, places, r9, rb, rp, shapes
+from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, pb, places, r9, rb, rp, shapes
 from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
@@ -38,6 +38,7 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "K1": k1.measure,
     "K2": k2.measure,
     "K4": k4.measure,
+    "PB": pb.measure,
     "RB": rb.measure,
 }
 

@@ -447,6 +447,16 @@ async def test_abort_takes_the_traffic_back_and_is_taken_away(live, room):
     assert room.routing() == "1"
 
 
+async def test_aliases_are_read_by_lists_and_watches_alone(live, room):
+    """The controller has no other right to read them."""
+    room.point(functionVersion="2")
+    await room.work(live)
+    room.annotate("abort")
+    await room.work(live)
+    assert room.annotation() is None
+    assert not [where for method, where in room.api.requests if method == "GET" and "/aliases/" in where]
+
+
 async def test_a_request_for_nothing_is_told_and_taken_away(room):
     uid = room.alias(functionVersion="1")
     await room.work(uid)
@@ -471,12 +481,12 @@ async def test_a_request_is_obeyed_before_it_is_taken_away(live, room):
     room.point(functionVersion="2")
     await room.work(live)
     room.annotate("abort")
-    room.api.fail("PATCH", "/aliases/f.live", status=503)  # the status
+    room.api.fail("PATCH", "/aliases/f.live/status", status=503)
     with pytest.raises(Unavailable):
         await room.work(live)
     assert (room.phase(), room.annotation()) == ("AllowTraffic", "abort")
     await room.crash()
-    room.api.fail("GET", "/aliases/f.live", status=503)
+    room.api.fail("PATCH", "/aliases/f.live$", status=503)
     with pytest.raises(Unavailable):
         await room.work(live)
     assert (room.phase(), room.annotation()) == ("Stopped", "abort")
@@ -494,7 +504,7 @@ FAILURES = {
     "a conflict": {"status": 409, "reason": "Conflict"},
     "no such object": {"status": 404, "reason": "NotFound"},
 }
-WRITES = {"the status": ("PATCH", "/aliases/f.live/status"), "the owner": ("PATCH", "/aliases/f.live")}
+WRITES = {"the status": ("PATCH", "/aliases/f.live/status"), "the owner": ("PATCH", "/aliases/f.live$")}
 
 
 async def until_done(room, uid):
@@ -558,12 +568,11 @@ async def test_a_rollback_that_cannot_be_written_is_tried_again(live, room, fail
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
-@pytest.mark.parametrize("method", ["GET", "PATCH"])
-async def test_a_request_that_cannot_be_taken_away_is_taken_away_later(room, method, failure):
+async def test_a_request_that_cannot_be_taken_away_is_taken_away_later(room, failure):
     uid = room.alias(functionVersion="1")
     await room.work(uid)
     room.annotate("abort")
-    room.api.fail(method, "/aliases/f.live", **failure)
+    room.api.fail("PATCH", "/aliases/f.live$", **failure)
     await until_done(room, uid)
     assert room.annotation() is None
 

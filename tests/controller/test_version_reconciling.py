@@ -493,7 +493,7 @@ async def test_when_the_holder_of_a_number_goes_the_next_object_holds_it(room):
     room.alias(functionVersion="1")
     await room.settle()
     assert status(room)["referencedBy"] == ["live"]
-    assert status(room, "w")["referencedBy"] == []
+    assert "referencedBy" not in status(room, "w")
     room.demand(function, waiting=1, version="v")
     await room.settle()
     [pod] = room.pods()

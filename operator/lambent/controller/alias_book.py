@@ -46,6 +46,10 @@ class AliasBook:
         """An Alias, or what claims to be one."""
         return self._aliases.get(uid)
 
+    def resource_version(self, uid: str) -> str:
+        """Of the Alias as it is known here."""
+        return self._freshness.version(uid)
+
     def uids(self) -> list[str]:
         """Every Alias that exists."""
         return list(self._aliases)

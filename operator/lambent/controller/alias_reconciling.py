@@ -27,7 +27,7 @@ from lambent.core import readiness
 from lambent.core.pointing import Known, VersionFacts, point
 from lambent.core.rollout import Decision, Seen, Told, decide, hook_answered
 from lambent.model import names
-from lambent.model.alias_statuses import AliasStatus
+from lambent.model.alias_statuses import AliasStatus, RolloutStatus
 from lambent.model.aliases import AliasObject
 from lambent.model.arns import function_arn
 from lambent.model.conditions import Condition, ConditionType, Reason
@@ -45,9 +45,20 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def deployment_id() -> str:
-    """As CodeDeploy spells them."""
-    return "d-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(9))
+class _DeploymentIds:
+    """Ids as CodeDeploy spells them: the next one, until it is used. Most decisions need none."""
+
+    def __init__(self) -> None:
+        self.next = self._made()
+
+    def take(self, used: RolloutStatus | None) -> None:
+        """Another one is next if this rollout has it."""
+        if used is not None and used.deployment_id == self.next:
+            self.next = self._made()
+
+    @staticmethod
+    def _made() -> str:
+        return "d-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,7 @@ class AliasReconciler(Beginner):
         self._hooks = hooks
         self._alarms = alarms
         self._now = now
+        self._ids = _DeploymentIds()
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Alias; returns in how many seconds to do so again, None when only an event can matter."""
@@ -105,13 +117,18 @@ class AliasReconciler(Beginner):
         now = self._now()
         if around.function is not None:
             self._alarms.attend(alias, around.function.uid)
+        else:
+            self._alarms.forget(uid)
         outcomes = self._hooks.outcomes(uid)
         noted = alias.status
         for ask, outcome in outcomes:
             noted = hook_answered(noted, ask, outcome, now)
-        decision = self._decide(alias.model_copy(update={"status": noted}), around, now)
-        if not same(alias.status, decision.status) and not await self._write(alias, decision.status):
-            return NOT_WRITTEN_AGAIN_SECONDS
+        decision = self._decide(alias.model_copy(update={"status": noted}) if outcomes else alias, around, now)
+        if not same(alias.status, decision.status):
+            if not await self._write(alias, decision.status):
+                return NOT_WRITTEN_AGAIN_SECONDS
+            if around.function is not None:  # a rollout that has begun is watched from its begin
+                self._alarms.attend(alias.model_copy(update={"status": decision.status}), around.function.uid)
         self._hooks.noted(uid, outcomes)
         self._follow_up(alias, decision, around)
         waits = [decision.look_again, await self._own(alias, around), await self._take_request(alias, decision)]
@@ -145,7 +162,7 @@ class AliasReconciler(Beginner):
 
     def _decide(self, alias: AliasObject, around: _Around, now: datetime) -> Decision:
         latest = {names.LATEST} if around.function is not None else set()
-        return decide(
+        decision = decide(
             Seen(
                 alias=alias,
                 target=point(alias, around.known),
@@ -153,10 +170,12 @@ class AliasReconciler(Beginner):
                 arn=around.arn,
                 readings=self._alarms.readings(alias, now) if around.function is not None else {},
                 now=now,
-                new_id=deployment_id(),
+                new_id=self._ids.next,
                 execution_id=lambda deployment, event: execution_id(self._tools.agent_key, deployment, event),
             )
         )
+        self._ids.take(decision.status.rollout)
+        return decision
 
     # --- apply --------------------------------------------------------------------------------------------------
 
@@ -169,11 +188,6 @@ class AliasReconciler(Beginner):
 
     def _follow_up(self, alias: AliasObject, decision: Decision, around: _Around) -> None:
         """What comes after the status: nothing here is waited for."""
-        current = alias.model_copy(update={"status": decision.status})
-        if around.function is not None:  # a rollout that has begun is watched from its begin
-            self._alarms.attend(current, around.function.uid)
-        else:
-            self._alarms.forget(alias.uid)
         self._hooks.keep(Place(alias.uid, alias.namespace, around.account), decision.asks)
         if decision.told:
             self._begin(self._record(alias, decision.told))
@@ -204,19 +218,17 @@ class AliasReconciler(Beginner):
         """Take the annotation away that was obeyed, and no other."""
         if not decision.take_request:
             return None
+        current = self._book.alias(alias.uid)  # with what the answer to our status showed
+        if not isinstance(current, AliasObject) or current.request != alias.request:
+            return NOT_WRITTEN_AGAIN_SECONDS
+        body = {
+            "metadata": {
+                "resourceVersion": self._book.resource_version(alias.uid),
+                "annotations": {names.ANNOTATION_ROLLOUT: None},
+            }
+        }
         path = ALIASES.item(alias.namespace, alias.name)
         try:
-            found = await self._tools.client.request("GET", path)
-            metadata = found["metadata"]
-            annotated = (metadata.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT, "")
-            if metadata["uid"] != alias.uid or annotated != alias.request:
-                return NOT_WRITTEN_AGAIN_SECONDS
-            body = {
-                "metadata": {
-                    "resourceVersion": metadata["resourceVersion"],
-                    "annotations": {names.ANNOTATION_ROLLOUT: None},
-                }
-            }
             answer = await self._tools.client.request("PATCH", path, body=body, content_type=MERGE_PATCH)
         except Refused as error:
             if error.status not in (404, 409):
@@ -253,7 +265,7 @@ class AliasReconciler(Beginner):
 
 def same(old: AliasStatus, new: AliasStatus) -> bool:
     """Whether two statuses say the same of what is ours to say; the order of what has keys says nothing."""
-    return _ordered(old) == _ordered(new)
+    return old == new or _ordered(old) == _ordered(new)
 
 
 def _ordered(status: AliasStatus) -> AliasStatus:

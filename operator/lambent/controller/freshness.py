@@ -30,6 +30,10 @@ class Freshness:
         self._versions[uid] = version
         return True
 
+    def version(self, uid: str) -> str:
+        """The resourceVersion of what is known, as a precondition for a write; empty when nothing is."""
+        return str(self._versions.get(uid, ""))
+
     def bury(self, uid: str) -> None:
         """It is gone."""
         self._versions.pop(uid, None)

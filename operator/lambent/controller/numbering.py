@@ -7,6 +7,9 @@ raised before the number is used; what fails in between leaves a gap, never a se
 
 from __future__ import annotations
 
+import asyncio
+from weakref import WeakKeyDictionary
+
 from lambent.adapters.kube.client import MERGE_PATCH, KubeClient
 from lambent.adapters.kube.resources import CONFIG_MAPS
 from lambent.model import names
@@ -14,6 +17,9 @@ from lambent.model.errors import Refused, Unavailable
 
 TRIES = 8
 """Of a write that somebody else's overtook."""
+
+_turns: WeakKeyDictionary[KubeClient, dict[str, asyncio.Lock]] = WeakKeyDictionary()
+"""By namespace: who asks in one process takes turns. Else they overtake each other, and most writes are refused."""
 
 
 async def next_number(client: KubeClient, namespace: str, key: str, floor: int = 0) -> int:
@@ -23,6 +29,11 @@ async def next_number(client: KubeClient, namespace: str, key: str, floor: int =
         Refused: the API server, or what stands there; the message says which.
         Unavailable: the API server does not answer, or others write without end.
     """
+    async with _turns.setdefault(client, {}).setdefault(namespace, asyncio.Lock()):
+        return await _next_number(client, namespace, key, floor)
+
+
+async def _next_number(client: KubeClient, namespace: str, key: str, floor: int) -> int:
     path = CONFIG_MAPS.item(namespace, names.NUMBERS)
     for _ in range(TRIES):
         try:

@@ -27,7 +27,7 @@ NAMESPACES = re.compile(r"^/api/v1/namespaces(?:/(?P<name>[^/]+))?$")
 
 @dataclass
 class Failure:
-    """How the next requests that fit are answered."""
+    """How the next requests that fit are answered: those whose path has this in it; `$` is the path's end."""
 
     method: str
     path: str
@@ -180,7 +180,7 @@ class FakeApi:
 
     def _failure(self, method, path):
         for failure in self.failures:
-            if failure.method == method and failure.path in path and failure.times > 0:
+            if failure.method == method and failure.path in f"{path}$" and failure.times > 0:
                 failure.times -= 1
                 return failure
         return None
