@@ -32,6 +32,7 @@ check: .venv/.synced ## everything that needs no cluster
 	$(BIN)/yamllint -s .
 	$(PYTHON) -m lambent.tools.crds --check
 	$(PYTHON) -m lambent.tools.spec_pages --check
+	$(PYTHON) -m lambent.tools.argocd --check
 	$(BIN)/pytest tests --ignore tests/cluster --ignore tests/chart -n 6 --dist loadgroup -q
 
 bench: .venv/.synced ## measure side by side; make bench ID=P4,P5 for chosen ones
@@ -45,9 +46,10 @@ clean: ## stop and remove everything that was started
 	@python3 tests/cluster/local down
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-generate: .venv/.synced ## write what is generated: CRDs, the chart's copies, the spec pages
+generate: .venv/.synced ## write what is generated: CRDs, the copies in the chart, spec pages, the patch for Argo CD
 	$(PYTHON) -m lambent.tools.crds
 	$(PYTHON) -m lambent.tools.spec_pages
+	$(PYTHON) -m lambent.tools.argocd
 
 lock: $(UV) ## resolve the dependencies anew, with hashes and without registry hosts
 	$(UV) pip compile -q -U --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

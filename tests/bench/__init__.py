@@ -9,6 +9,8 @@
 `processes`    starting pinned processes and ending them, by process id
 `emulator`     AWS's Runtime Interface Emulator; `agents` ours; `gateways` ours with a gateway before them
 `backends`     the frozen programs as processes; `floors` what they say of the machine
+`published`    a gateway over an API server in memory, with versions and aliases that move (`r9`, `rp`)
+`binomials`    exact intervals of a fair split: pure
 `p1` `p3` `p4` `p5` `p7` what is compared with what (`p1` holds P2 too); `shapes` how much of it; `results` what came of it
 `frozen/`      comparators that must never become faster or slower: a raw proxy, a stub of an agent
 `functions/`   handlers; the same files for both sides

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, pb, places, rb, shapes
+from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, pb, places, r9, rb, rp, shapes
 from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
@@ -29,6 +29,8 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "P5": p5.measure,
     "P7": p7.measure,
     "P7S": p7s.measure,
+    "R9": r9.measure,
+    "RP": rp.measure,
     "A1": a1.measure,
     "A2": a2.measure,
     "A3": a3.measure,

@@ -1,4 +1,6 @@
-"""A real gateway as its own process, over a static source: one Function and pods that are agents on loopback.
+"""A real gateway as its own process: one Function and pods that are agents on loopback.
+
+They come from a static source, or from the API server at `server`, as `lambent gateway` reads them.
 
 Everything between the doors is `lambent.gateway.assembling`, as `lambent gateway` runs it; only what comes from the
 cluster is handed in. JSON settings on stdin (see `gateways`); a JSON line with the public port goes to `ready` once
@@ -20,13 +22,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from kubernetes.aio.client import ApiClient, Configuration
+
 from lambent.adapters.agents.doors import AgentDoor
+from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.observing import Listed, Observation
 from lambent.gateway.assembling import Callers, Gateway, Outside
 from lambent.gateway.environments import Phase
+from lambent.gateway.process import KubeSource
 from lambent.gateway.settings import KUBERNETES, NONE, Settings
+from lambent.gateway.watching import Source
 from lambent.model import names
 from lambent.model.environments import EnvironmentPod
+from lambent.model.errors import Unavailable
 from lambent.model.identities import Identity
 from lambent.wire.agent_tokens import agent_token
 
@@ -43,6 +51,16 @@ class StaticSource:
     async def functions(self, namespace: str | None) -> AsyncIterator[Observation]:
         """One Function."""
         yield Listed([self._function])
+        await asyncio.Event().wait()
+
+    async def versions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """None."""
+        yield Listed([])
+        await asyncio.Event().wait()
+
+    async def aliases(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """None."""
+        yield Listed([])
         await asyncio.Event().wait()
 
     async def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
@@ -99,9 +117,11 @@ def function_object(settings: dict[str, Any], package: bytes) -> dict[str, Any]:
 def pod_object(agent: dict[str, Any]) -> dict[str, Any]:
     """One running environment."""
     labels = {
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_COMPONENT: names.COMPONENT_ENVIRONMENT,
         names.LABEL_FUNCTION_UID: UID,
-        names.LABEL_VERSION: names.VERSION_LATEST_LABEL,
-        names.LABEL_POD_REVISION: POD_REVISION,
+        names.LABEL_VERSION: agent.get("version", names.VERSION_LATEST_LABEL),
+        names.LABEL_POD_REVISION: agent.get("podRevision", POD_REVISION),
     }
     return {
         "metadata": {
@@ -147,17 +167,41 @@ def callers(caller: str | None) -> Callers:
     return Callers(internal, public, authorize)
 
 
+async def no_hooks(namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Nothing is rolled out here."""
+    raise Unavailable("there is no API server")
+
+
+@contextlib.asynccontextmanager
+async def source_of(settings: dict[str, Any], package: bytes) -> AsyncIterator[Source]:
+    """What never changes, or an API server."""
+    if not settings.get("server"):
+        pods = [pod_object(agent) for agent in settings["agents"]]
+        yield StaticSource(function_object(settings, package), pods)
+        return
+    async with KubeClient(ApiClient(Configuration(host=settings["server"]))) as client:
+        yield KubeSource(client, ())
+
+
 async def serve(settings: dict[str, Any]) -> None:
+    """Until told to end."""
+    package = base64.b64decode(settings["package"])
+    async with source_of(settings, package) as source:
+        await serve_from(source, settings, package)
+
+
+async def serve_from(source: Source, settings: dict[str, Any], package: bytes) -> None:
     """Until told to end."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, stop.set)
-    key, package = bytes.fromhex(settings["key"]), base64.b64decode(settings["package"])
+    key = bytes.fromhex(settings["key"])
     outside = Outside(
-        source=StaticSource(function_object(settings, package), [pod_object(agent) for agent in settings["agents"]]),
+        source=source,
         blobs=OneBlob(package),
         callers=callers(settings["token"]),
         make_door=door_maker(key, {agent["name"]: agent["port"] for agent in settings["agents"]}),
+        apply_alias_status=no_hooks,
         clock=time.time,
     )
     told = Settings(
@@ -177,8 +221,8 @@ async def serve(settings: dict[str, Any]) -> None:
     gc.collect()
     gc.freeze()  # as `lambent.gateway.process` does
     try:
-        async with asyncio.timeout(30):
-            while not _all_ready(gateway, len(settings["agents"])):
+        async with asyncio.timeout(60):
+            while not gateway.watching.synced.is_set() or not _all_ready(gateway, len(settings["agents"])):
                 await asyncio.sleep(0.01)
         os.write(settings["ready"], json.dumps({"port": gateway.ports["public"]}).encode() + b"\n")
         os.close(settings["ready"])

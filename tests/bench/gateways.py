@@ -58,14 +58,31 @@ def before_stubs(
 ) -> Iterator[tuple[Target, Processes]]:
     """A gateway before environments that answer at once."""
     pods = _pods(environments)
-    with backends.stubs([_token(pod) for pod in pods], core=stub_core, folder=folder) as (ports, stub):
-        for pod, port in zip(pods, ports, strict=True):
-            pod["port"] = port
+    with stubbed(pods, core=stub_core, folder=folder) as stub:
         with _gateway("echo", pods, [("stub", stub)], core=gateway_core, folder=folder, token=token, event=event) as (
             target,
             processes,
         ):
             yield _streaming(target) if streaming else target, processes
+
+
+@contextlib.contextmanager
+def over_server(
+    server: str, pods: list[dict[str, Any]], *, gateway_core: int, stub_core: int, folder: Path
+) -> Iterator[tuple[Target, Processes]]:
+    """A gateway that reads its objects from an API server; these of its pods answer at once."""
+    with stubbed(pods, core=stub_core, folder=folder) as stub:
+        with _gateway("echo", pods, [("stub", stub)], core=gateway_core, folder=folder, server=server) as started:
+            yield started
+
+
+@contextlib.contextmanager
+def stubbed(pods: list[dict[str, Any]], *, core: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An environment for each pod, which learns its port."""
+    with backends.stubs([_token(pod) for pod in pods], core=core, folder=folder) as (ports, stub):
+        for pod, port in zip(pods, ports, strict=True):
+            pod["port"] = port
+        yield stub
 
 
 def _streaming(target: Target) -> Target:
@@ -92,6 +109,7 @@ def _gateway(
     folder: Path,
     token: str | None = None,
     event: bytes = EVENT,
+    server: str | None = None,
 ) -> Iterator[tuple[Target, Processes]]:
     reader, writer = os.pipe()
     settings = {
@@ -103,6 +121,7 @@ def _gateway(
         "agents": pods,
         "ready": writer,
         "token": token,
+        "server": server,
     }
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(places.OPERATOR)}
     log = folder / "gateway.log"

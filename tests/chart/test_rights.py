@@ -14,7 +14,7 @@ NAMESPACED = {
         FUNCTIONS: READ,
         ("lambent.dev", "functions/status"): {"patch"},
         ("lambent.dev", "functions/finalizers"): {"update"},
-        ("lambent.dev", "versions"): OBSERVE | {"create", "delete", "patch"},
+        ("lambent.dev", "versions"): OBSERVE | {"create", "delete", "get", "patch"},
         ("lambent.dev", "versions/status"): {"patch"},
         ("lambent.dev", "versions/finalizers"): {"update"},
         ("lambent.dev", "aliases"): OBSERVE | {"patch"},
@@ -32,7 +32,13 @@ NAMESPACED = {
         ("networking.k8s.io", "networkpolicies"): READ | {"create", "delete", "patch"},
         ("events.k8s.io", "events"): {"create", "patch"},
     },
-    "gateway": {FUNCTIONS: OBSERVE, ("", "pods"): OBSERVE},
+    "gateway": {
+        FUNCTIONS: OBSERVE,
+        ("lambent.dev", "versions"): OBSERVE,
+        ("lambent.dev", "aliases"): OBSERVE,
+        ("lambent.dev", "aliases/status"): {"patch"},
+        ("", "pods"): OBSERVE,
+    },
     "departure": {("", "pods"): {"list", "delete"}, ("networking.k8s.io", "networkpolicies"): {"list", "delete"}},
 }
 CLUSTER = {

@@ -117,20 +117,57 @@ def test_one_policy_a_cluster_protects_accounts_and_stays(helm, rendered):
     for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
         policy = rendered.one(kind, "account-annotations.lambent.dev")
         assert policy["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-        assert helm.template({"admissionPolicy": {"enabled": False}}).all(kind) == []
+        without = helm.template({"admissionPolicy": {"enabled": False}}).all(kind)
+        assert [each["metadata"]["name"] for each in without] == ["lambent-lambent-system-version-references"]
     assert (
         rendered.one("ValidatingAdmissionPolicy", "account-annotations.lambent.dev")["spec"]["failurePolicy"] == "Fail"
     )
 
 
+def test_versions_that_aliases_refer_to_are_protected_while_the_release_is_there(helm, rendered):
+    """In Lambda's words, from everybody but the cluster's own controllers; without a release nobody keeps the status."""
+    name = "lambent-lambent-system-version-references"
+    policy = rendered.one("ValidatingAdmissionPolicy", name)
+    assert "annotations" not in policy["metadata"]
+    assert "namespaceSelector" not in policy["spec"]["matchConstraints"]
+    [rule] = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["versions"], ["DELETE"])
+    [check] = policy["spec"]["validations"]
+    assert check["reason"] == "Forbidden"
+    assert check["messageExpression"].startswith(
+        "'Unable to delete version because the following aliases reference it: [' +"
+    )
+    [exempt] = policy["spec"]["matchConditions"]
+    for user in (
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:kube-controller-manager",
+    ):
+        assert f"'{user}'" in exempt["expression"]
+    binding = rendered.one("ValidatingAdmissionPolicyBinding", name)
+    assert binding["spec"] == {"policyName": name, "validationActions": ["Deny"]}
+    off = helm.template({"admissionPolicy": {"versions": False}})
+    assert all(each["metadata"]["name"] != name for each in off.all("ValidatingAdmissionPolicy"))
+    assert all(each["metadata"]["name"] != name for each in off.all("ValidatingAdmissionPolicyBinding"))
+
+
+def test_a_release_of_some_namespaces_protects_the_versions_of_those(helm):
+    """Another release's aliases are its own policy's."""
+    rendered = helm.template({"watchNamespaces": ["one", "two"]})
+    policy = rendered.one("ValidatingAdmissionPolicy", "lambent-lambent-system-version-references")
+    [expression] = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["one", "two"]}
+
+
 def test_two_releases_of_one_name_share_no_cluster_wide_name(helm):
     """`lambent` for the demo and `lambent` for the tests, in two namespaces; definitions and policy are the cluster's."""
     cluster_wide = {"ClusterRole", "ClusterRoleBinding"}
+    cluster_wide |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     names = [
         {
             (each["kind"], each["metadata"]["name"])
             for each in helm.template({"watchNamespaces": [watched]}, "--namespace", namespace).objects
-            if each["kind"] in cluster_wide
+            if each["kind"] in cluster_wide and not each["metadata"]["name"].endswith(".lambent.dev")
         }
         for watched, namespace in (("one", "system-one"), ("two", "system-two"))
     ]

@@ -57,6 +57,9 @@ class FakeCluster:
         self.user = "jane"
         self.changed = threading.Condition()
         self.answer_invocation = lambda asked: Answer(asked.body or b"null")
+        self.controller = lambda path, body: None
+        """Called after every write of a client, as a controller would see it."""
+        self.selectable_fields = True
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: Handler(self, *a))
         self.server.daemon_threads = True
         self.server.handle_error = lambda *a: None  # clients hang up
@@ -97,7 +100,60 @@ class FakeCluster:
         path = f"{FUNCTIONS}/namespaces/{namespace}/functions/{name}"
         return self.add(path, {"spec": spec, "status": status}, **metadata)
 
-    def environment(self, name, function, lines=(), *, phase="Running", still_writing=False, started=True):
+    def remove(self, path):
+        with self.changed:
+            self.version += 1
+            body = self.objects.pop(path)
+            self.history.append((self.version, "DELETED", path, body))
+            self.changed.notify_all()
+        return body
+
+    def published(self, function, number, name=None, *, conditions=(), referenced_by=(), owner=None, **metadata):
+        """A Version object of a function; `number` None while it has none."""
+        fields, spec = function["metadata"], function["spec"]
+        snapshot = {"codeSha256": f"sha-{number}", "revision": f"rev-{number}", "description": f"text {number}"}
+        status = {"conditions": list(conditions)}
+        if number:
+            status |= {"version": number, "snapshot": snapshot, "publishedAt": f"2026-01-0{number}T00:00:00Z"}
+        status |= {"referencedBy": list(referenced_by), "environments": 2}
+        return self.add(
+            f"{FUNCTIONS}/namespaces/{fields['namespace']}/versions/{name or fields['name'] + '.' + number}",
+            {"spec": {"functionName": spec.get("functionName") or fields["name"]}, "status": status},
+            ownerReferences=[owner_of(owner or fields["uid"])],
+            **{"creationTimestamp": f"2026-01-0{number or 9}T00:00:00Z", **metadata},
+        )
+
+    def alias(
+        self, function, alias, main="1", *, name=None, spec=(), status=(), weights=None, ready="True", **metadata
+    ):
+        """An Alias object of a function whose routing is in force."""
+        fields = function["metadata"]
+        routing = {"functionVersion": main, **({"additionalVersionWeights": weights} if weights else {})}
+        found = {"conditions": [{"type": "Ready", "status": ready, "reason": "Available"}], "observedGeneration": 1}
+        return self.add(
+            f"{FUNCTIONS}/namespaces/{fields['namespace']}/aliases/{name or fields['name'] + '.' + alias}",
+            {
+                "spec": {
+                    "functionName": function["spec"].get("functionName") or fields["name"],
+                    "functionVersion": main,
+                    **({"name": alias} if name else {}),
+                    **dict(spec),
+                },
+                "status": {**found, "routing": routing, "targetVersion": main, **dict(status)},
+            },
+            **{"ownerReferences": [owner_of(fields["uid"])], "generation": 1, **metadata},
+        )
+
+    def alter(self, body, *, status=(), **metadata):
+        """The same object with some of its status and metadata changed; None takes away."""
+        path = next(path for path, each in self.objects.items() if each["metadata"]["uid"] == body["metadata"]["uid"])
+        now = self.objects[path]
+        merged = merged_with(now, {"status": dict(status), "metadata": metadata})
+        return self.add(path, {key: merged[key] for key in merged if key != "metadata"}, **merged["metadata"])
+
+    def environment(
+        self, name, function, lines=(), *, phase="Running", still_writing=False, started=True, version="latest"
+    ):
         metadata = function["metadata"]
         self.logs[name] = Log(list(lines), still_writing, started)
         return self.add(
@@ -107,7 +163,7 @@ class FakeCluster:
                 "app.kubernetes.io/managed-by": "lambent",
                 "app.kubernetes.io/component": "environment",
                 "lambent.dev/function-uid": metadata["uid"],
-                "lambent.dev/version": "latest",
+                "lambent.dev/version": version,
             },
             annotations={"lambent.dev/function-name": function["spec"].get("functionName") or metadata["name"]},
         )
@@ -178,6 +234,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.handle_one()
 
+    def do_PATCH(self):
+        self.handle_one()
+
+    def do_DELETE(self):
+        self.handle_one()
+
     def handle_one(self):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -202,7 +264,34 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply({"status": {"userInfo": {"username": self.cluster.user}}}, status=201)
         if asked.path == "/version":
             return self.reply({"gitVersion": "v1.36.3"})
+        if asked.method != "GET":
+            return self.write(asked)
         return self.look_up(asked)
+
+    def write(self, asked):
+        """Create, merge, apply, delete: as far as the command line writes."""
+        cluster, path, metadata = self.cluster, asked.path, {}
+        old = cluster.objects.get(path)
+        if asked.method == "POST":
+            metadata = {"generation": 1, "creationTimestamp": "2026-02-01T00:00:00Z", **asked.json["metadata"]}
+            path += "/" + metadata.setdefault("name", f"{metadata['generateName']}{len(cluster.objects):05}")
+            made = cluster.add(path, {"spec": asked.json["spec"]}, **metadata)
+        elif old is None and "apply" in asked.headers["content-type"]:
+            made = cluster.add(path, {"spec": asked.json["spec"]}, **{"generation": 1, **asked.json["metadata"]})
+        elif old is None:
+            return self.refuse(404, "NotFound", f'"{path.rsplit("/", 1)[1]}" not found')
+        elif asked.method == "DELETE":
+            made = cluster.remove(path)
+        else:
+            expected = asked.json.get("metadata", {}).get("resourceVersion")
+            if expected not in (None, old["metadata"]["resourceVersion"]):
+                return self.refuse(409, "Conflict", "the object has been modified")
+            made = merged_with(old, asked.json)
+            grown = old["metadata"].get("generation", 1) + (made["spec"] != old["spec"])
+            rest = {key: made[key] for key in made if key != "metadata"}
+            made = cluster.add(path, rest, **{**made["metadata"], "generation": grown})
+        self.reply(made, status=201 if asked.method == "POST" else 200)
+        return cluster.controller(path, made)
 
     def read_body(self, headers):
         if headers.get("transfer-encoding") != "chunked":
@@ -231,7 +320,10 @@ class Handler(BaseHTTPRequestHandler):
         if found is not None:
             version = {"metadata": {"resourceVersion": str(self.cluster.version)}}
             return self.reply({**as_table([found]), **version} if table else found)
-        if re.search(r"/(functions|pods|services|deployments|clusterroles|namespaces)$", asked.path):
+        if re.search(r"/(functions|versions|aliases|pods|services|deployments|clusterroles|namespaces)$", asked.path):
+            fields = asked.query.get("fieldSelector", "metadata.name=").partition("=")[0]
+            if fields != "metadata.name" and not self.cluster.selectable_fields:
+                return self.refuse(400, "BadRequest", f"field label not supported: {fields}")
             if asked.query.get("watch") == "true":
                 return self.watch(asked, table)
             items = [body for path, body in self.cluster.objects.items() if self.fits(asked, path, body)]
@@ -265,10 +357,15 @@ class Handler(BaseHTTPRequestHandler):
         if asked.path not in (mine, re.sub(r"/namespaces/[^/]+/", "/", mine + "/").rstrip("/")):
             return False
         if fields := asked.query.get("fieldSelector"):
-            return body["metadata"]["name"] == fields.partition("=")[2]
+            place, _, name = fields.partition("=")
+            return name == (body["metadata"]["name"] if place == "metadata.name" else body["spec"]["functionName"])
         labels = body["metadata"].get("labels") or {}
-        pairs = [part.split("=") for part in asked.query.get("labelSelector", "").split(",") if part]
-        return all(labels.get(name) == value for name, value in pairs)
+        selector = asked.query.get("labelSelector", "")
+        pairs = re.findall(r"([^=, ]+)=([^, ]*)", selector)
+        sets = re.findall(r"([^=, ]+) in \(([^)]*)\)", selector)
+        return all(labels.get(name) == value for name, value in pairs) and all(
+            labels.get(name) in values.split(",") for name, values in sets
+        )
 
     def log(self, asked, pod):
         log = self.cluster.logs[pod]
@@ -306,6 +403,23 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def owner_of(uid):
+    return {"apiVersion": "lambent.dev/v1alpha1", "kind": "Function", "name": "x", "uid": uid}
+
+
+def merged_with(old, patch):
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = merged_with(found.get(key), value)
+    return found
 
 
 def as_table(items):

@@ -8,6 +8,8 @@ import pytest
 
 from lambent.cli import entering
 
+CANARIES = ["LambdaCanary10Percent10Minutes", "LambdaCanary10Percent15Minutes"]
+
 
 @pytest.fixture
 def completed(kubeconfig, monkeypatch, capfd):
@@ -27,7 +29,11 @@ def completed(kubeconfig, monkeypatch, capfd):
 
 @pytest.fixture(autouse=True)
 def functions(cluster):
-    cluster.function("hello")
+    hello = cluster.function("hello")
+    cluster.published(hello, "2")
+    cluster.published(hello, "10")
+    cluster.alias(hello, "live")
+    cluster.alias(hello, "dev", name="other")
     cluster.function("object", function_name="helpful")
     cluster.function("far", "elsewhere")
     cluster.add("/api/v1/namespaces/default")
@@ -48,6 +54,19 @@ def functions(cluster):
         (("get", "--context", ""), ["here"]),
         (("get", "-o", "ya"), ["yaml"]),
         (("completion", "z"), ["zsh"]),
+        (("versions", "he"), ["hello", "helpful"]),
+        (("al",), ["alias"]),
+        (("rollout", "pr"), ["promote"]),
+        (("rollout", "status", "he"), ["hello", "helpful"]),
+        (("rollout", "abort", "hello", ""), ["dev", "live"]),
+        (("rollout", "abort", "hello", "live", ""), []),
+        (("alias", "set", "hello", "l"), ["live"]),
+        (("alias", "set", "hello", "live", ""), ["10", "2", "$LATEST", "latest-published"]),
+        (("alias", "set", "hello", "live", "2", "--weight", "1"), ["10="]),
+        (("alias", "set", "--strategy", "LambdaCanary10Percent1"), CANARIES),
+        (("invoke", "hello", "--qualifier", ""), ["dev", "live", "10", "2", "$LATEST"]),
+        (("logs", "hello", "--qualifier", "li"), ["live"]),
+        (("rollout", "abort", "nope", ""), []),
     ],
 )
 def test_commands_functions_namespaces_and_contexts_are_completed(completed, words, candidates):

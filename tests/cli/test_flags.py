@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lambent.cli import commands, flags
+from lambent.cli import commands, flags, groups
 from lambent.cli.outcomes import MEANINGS, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_flags_before_the_command_are_the_commands(given, meant):
     """As kubectl takes them."""
-    assert commands.behind_command(given) == meant
+    assert groups.behind_command(given) == meant
 
 
 def test_every_flag_with_a_value_may_stand_before_the_command():
@@ -52,7 +52,7 @@ def test_every_flag_with_a_value_may_stand_before_the_command():
         if isinstance(option, click.Option) and option.name in shared
         for name in option.opts
     }
-    assert named == set(commands.VALUED)
+    assert named == set(groups.VALUED)
 
 
 def test_both_places_give_the_same(cluster, cli):
@@ -88,6 +88,21 @@ def test_every_command_explains_itself_with_examples(cli, command):
     assert (done.code, done.err) == (0, "")
     assert "Examples:" in done.out
     assert re.search(rf"^ +(source <\()?lambent {command or 'invoke'}", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("group", ["alias", "rollout"])
+def test_every_command_of_a_group_explains_itself_and_its_flags_are_in_the_guide(cli, group):
+    """One line in the overview, examples in its own help."""
+    guide = (ROOT / "docs/guide/cli.md").read_text()
+    for name, command in commands.lambent.get_command(None, group).commands.items():
+        done = cli(group, name, "--help")
+        assert (done.code, done.err) == (0, "")
+        assert f"  lambent {group} {name} " in done.out
+        assert "..." not in command.get_short_help_str()
+        assert f"lambent {group} {name}" in guide
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert any(flag in guide for flag in option.opts if flag.startswith("--")), (name, option.opts)
 
 
 def test_the_exit_codes_are_listed_in_the_help_and_in_the_guide(cli):

@@ -94,6 +94,26 @@ def test_any_shape_of_error_is_told(cluster, cli, body, line):
     assert done.err.splitlines()[0] == line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "err"),
+    [
+        (("hello:live",), "executed version: 7\n"),
+        (("hello", "--qualifier", "live"), "executed version: 7\n"),
+        (("hello:7",), ""),
+        (("hello",), ""),
+        (("hello:live", "-o", "json"), ""),
+    ],
+)
+def test_which_version_an_alias_came_to_is_said_on_standard_error(cluster, cli, arguments, err):
+    """Not where it is what was asked for, nor where the output has it."""
+    cluster.answer_invocation = lambda asked: Answer(b"1", headers=((b"X-Amz-Executed-Version", b"7"),))
+    done = cli("invoke", *arguments)
+    assert (done.code, done.err) == (0, err)
+    asked = cluster.invocations()[0]
+    given = asked.query.get("Qualifier") or asked.path.split("/")[-2].partition(":")[2]
+    assert given == ("live" if "live" in " ".join(arguments) else "7" if "hello:7" in arguments else "")
+
+
 def test_output_json_says_everything(cluster, cli):
     """Status, version, request id, error, payload, log."""
     headers = (

@@ -96,6 +96,42 @@ def test_without_environments_it_is_said_where_logs_go(function, cli):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "out", "err"),
+    [
+        (("hello",), "latest\none\ntwo\n", ""),
+        (("hello:1",), "one\n", ""),
+        (("hello", "--qualifier", "2"), "two\n", ""),
+        (("hello:2", "--qualifier", "2"), "two\n", ""),
+        (("hello:$LATEST",), "latest\n", ""),
+        (("hello:live",), "one\ntwo\n", "hello:live is at 1 (90%), 2 (10%)\n"),
+        (("hello:3",), "", "hello:3 has no execution environment of version 3 now: a log goes with its environment\n"),
+    ],
+)
+def test_logs_are_of_the_version_or_of_those_that_the_alias_sends_requests_to(
+    cluster, function, cli, arguments, out, err
+):
+    """Environments are labelled with their version."""
+    for second, (version, text) in enumerate([("latest", "latest"), ("1", "one"), ("2", "two")]):
+        cluster.environment(f"hello-x-{version}", function, stamped(second, text), version=version)
+    cluster.alias(function, "live", "1", weights={"2": 0.1})
+    done = cli("logs", *arguments)
+    assert (done.code, done.out, done.err) == (0, out, err)
+
+
+def test_logs_of_an_alias_that_does_not_exist_are_not_found(cluster, function, cli):
+    """With those that do."""
+    cluster.alias(function, "live")
+    done = cli("logs", "hello:dev")
+    assert done.code == ExitCode.NOT_FOUND
+    assert "has no alias 'dev'\nits aliases: live\n" in done.err
+
+
+def test_two_qualifiers_that_differ_are_a_usage_error(function, cli):
+    """Exit code 2."""
+    assert cli("logs", "hello:1", "--qualifier", "2").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (("nope",), ExitCode.NOT_FOUND),

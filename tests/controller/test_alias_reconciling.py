@@ -285,6 +285,19 @@ async def test_a_rollout_that_does_not_begin_with_a_clock_of_its_own_takes_no_sh
     assert room.phase() == "Succeeded"
 
 
+async def test_alarms_count_for_latest_too(live, room):
+    """It moves at once, and is watched while it bakes. Keys call it otherwise than aliases do."""
+    room.point(functionVersion="$LATEST", rollout={"strategy": "AllAtOnce", "bakeSeconds": 60, "alarms": [ERRORS]})
+    await room.work(live)
+    room.serve("latest", 0)
+    await room.later(live, 5, lambda: room.serve("latest", 20))
+    assert room.routing() == "$LATEST"
+    room.clock.now += 1
+    room.serve("latest", 40, errors=10)
+    await room.work(live)
+    assert (room.routing(), room.phase()) == ("1", "RolledBack")
+
+
 async def test_a_breach_takes_the_traffic_back_with_the_write_that_says_so(live, room):
     """One write: there is no moment in which the status says one thing and the routing another."""
     room.point(functionVersion="2", rollout={**STEPS, "alarms": [ERRORS]})

@@ -12,6 +12,7 @@ from lambent.model.errors import Unavailable
 from lambent.wire.demand import encode_demand
 
 KEY = Key("f", "latest", "r")
+KEY_SCOPE = ("f", "latest")
 ONE, TWO = "http://one", "http://two"
 
 
@@ -40,25 +41,25 @@ def test_the_same_word_again_refreshes_and_does_not_nudge(board, nudged, clock):
     for _ in range(5):
         clock.now += 1
         board.note(ONE, demand(in_flight=1, idle=(IdleEnvironment("a/p", int(clock.now)),)))
-    assert nudged == ["f"]
-    assert [report.at for report in board.reports("f")] == [clock.now]
+    assert nudged == [KEY_SCOPE]
+    assert [report.at for report in board.reports(KEY_SCOPE)] == [clock.now]
     board.note(ONE, demand(in_flight=2))
-    assert nudged == ["f", "f"]
+    assert nudged == [KEY_SCOPE, KEY_SCOPE]
 
 
 def test_pods_are_named_as_the_controller_knows_them(board):
     """Gateways say namespace/name."""
     board.note(ONE, demand(idle=(IdleEnvironment("a/p", 5),)))
-    assert board.reports("f")[0].demand.idle == (IdleEnvironment("p", 5),)
+    assert board.reports(KEY_SCOPE)[0].demand.idle == (IdleEnvironment("p", 5),)
 
 
 def test_a_word_counts_for_fifteen_seconds(board, clock):
     """Then nobody stands behind it."""
     board.note(ONE, demand(waiting=1))
     clock.now += 15
-    assert len(board.reports("f")) == 1
+    assert len(board.reports(KEY_SCOPE)) == 1
     clock.now += 0.1
-    assert board.reports("f") == ()
+    assert board.reports(KEY_SCOPE) == ()
 
 
 def test_gateways_are_heard_when_all_are_connected_or_long_gone(board, clock):
@@ -114,7 +115,7 @@ async def test_a_stream_is_kept_to_every_gateway_there_is(board, fast):
     assert sorted(board.connected()) == [ONE, TWO]
     source.streams[ONE].put_nowait(encode_demand(demand(waiting=2)))
     await asyncio.sleep(0.01)
-    assert board.reports("f")[0].demand.waiting == 2
+    assert board.reports(KEY_SCOPE)[0].demand.waiting == 2
     source.streams[ONE].put_nowait(None)
     await asyncio.sleep(0)
     await asyncio.sleep(0.05)
@@ -122,7 +123,7 @@ async def test_a_stream_is_kept_to_every_gateway_there_is(board, fast):
     listener.set_gateways([TWO])
     await asyncio.sleep(0.01)
     assert board.connected() == [TWO]
-    assert len(board.reports("f")) == 1  # its last word counts for a while
+    assert len(board.reports(KEY_SCOPE)) == 1  # its last word counts for a while
     await listener.close()
 
 
@@ -136,7 +137,7 @@ async def test_nonsense_breaks_the_stream_and_nothing_else(board, fast):
     await asyncio.sleep(0.05)
     source.streams[ONE].put_nowait(encode_demand(demand(waiting=1)))
     await asyncio.sleep(0.01)
-    assert len(board.reports("f")) == 1
+    assert len(board.reports(KEY_SCOPE)) == 1
     await listener.close()
 
 

@@ -136,7 +136,7 @@ async def test_a_pod_that_is_gone_is_fine(room, uid):
     await room.reconciler.settle()
     assert resizes(room) == 1
     assert counted(room, "narrowing_refused") == 0
-    assert room.store.pods(uid) == ()
+    assert room.store.pods((uid, "latest")) == ()
 
 
 async def test_a_node_that_refuses_is_counted_and_told_once(room, uid, caplog):

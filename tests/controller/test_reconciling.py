@@ -381,7 +381,7 @@ async def test_deleting_a_pod_meets(row, room):
         assert room.pods() == []
     else:
         await room.work(uid)
-        assert room.store.pods(uid) == ()
+        assert room.store.pods((uid, "latest")) == ()
         assert path in room.api.objects
 
 

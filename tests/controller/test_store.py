@@ -80,20 +80,20 @@ def test_a_list_takes_away_what_it_lacks_but_not_what_is_newer(store, nudged):
     store.put_pod(pod("old", version=1))
     store.put_pod(pod("new", version=20))
     store.keep_pods(store.put_pods([pod("listed", version=5)]), 10)
-    assert {one.name for one in store.pods("uid-f")} == {"new", "listed"}
+    assert {one.name for one in store.pods(("uid-f", "latest"))} == {"new", "listed"}
 
 
 def test_pods_that_are_none_of_ours_are_ignored(store):
     """A pod without our labels, whatever the selector says."""
     store.put_pod({"metadata": {"name": "x", "namespace": "a", "uid": "u", "resourceVersion": "1", "labels": {}}})
-    assert store.pods("u") == ()
+    assert store.pods(("u", "latest")) == ()
 
 
 def test_a_pod_that_we_deleted_is_on_its_way_out_before_the_watch_says_so(store):
     """Deleting twice would be noise."""
     store.put_pod(pod())
-    store.mark_deleting(store.pods("uid-f")[0])
-    assert store.pods("uid-f")[0].deleting
+    store.mark_deleting(store.pods(("uid-f", "latest"))[0])
+    assert store.pods(("uid-f", "latest"))[0].deleting
 
 
 def test_a_malformed_object_is_kept_apart_and_its_values_are_not_told(store):
@@ -155,4 +155,4 @@ def test_late_and_repeated_events_end_in_the_same_picture(moves, random):
             store.drop_pod(f"uid-{alive.pop(name)}")
         if bodies:
             store.put_pod(random.choice(bodies))
-    assert {one.name for one in store.pods("uid-f")} == set(alive.values())
+    assert {one.name for one in store.pods(("uid-f", "latest"))} == set(alive.values())

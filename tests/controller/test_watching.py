@@ -310,11 +310,11 @@ async def test_pods_and_namespaces_reach_the_store_too(cluster):
         cluster.add(PODS.collection("a"), pod)
         cluster.add(PODS.collection("a"), {"metadata": {"name": "other"}})
         async with asyncio.timeout(20):
-            while not (store.pods(uid) and store.account("a")):
+            while not (store.pods((uid, "latest")) and store.account("a")):
                 await asyncio.sleep(0.02)
         cluster.remove(f"{PODS.collection('a')}/p")
         async with asyncio.timeout(20):
-            while store.pods(uid):
+            while store.pods((uid, "latest")):
                 await asyncio.sleep(0.02)
 
 

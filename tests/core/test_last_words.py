@@ -19,7 +19,7 @@ ENDED = PodFailure("Error", "", 137)
 def route(**spec):
     table = RoutingTable("us-east-1", "default")
     table.observe_function(FunctionObject.from_kubernetes(function(spec=spec)))
-    return table.resolve(parse_function_reference("hello"), "$LATEST", None)
+    return table.resolve(parse_function_reference("hello"), "$LATEST", None, 0.0)
 
 
 def lost(ending=KILLED):

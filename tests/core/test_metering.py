@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lambent.core.alarms import Window
 from lambent.core.metering import Meter, Scope
@@ -52,6 +54,14 @@ def test_gateways_and_revisions_add_up(meter):
         meter.feed(gateway, key, counts(10), NOW + 1)
         meter.feed(gateway, key, counts(14, 1), NOW + 2)
     assert meter.window(TWO, 60, NOW + 2) == Window(12, 3, 0, (), 2.0)
+
+
+def test_what_an_alias_calls_latest_is_what_keys_call_latest():
+    meter, scope = Meter(), Scope.of("f", "$LATEST")
+    meter.watch(scope, NOW)
+    meter.feed("g", Key("f", "latest", "rev"), counts(5), NOW + 1, from_zero=True)
+    assert meter.window(scope, 60, NOW + 1).invocations == 5
+    assert Scope.of("f", "2") == TWO
 
 
 def test_other_versions_and_functions_do_not_count(meter):
@@ -179,3 +189,36 @@ def test_a_memory_that_is_made_longer_than_ten_minutes_goes_on_from_there():
     window = meter.window(TWO, 3600, NOW + 2000)
     assert 1960 <= window.watched <= 1963
     assert window.watched <= window.invocations <= window.watched + 6
+
+
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("work"), st.sampled_from("gh"), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.just("restart"), st.sampled_from("gh")),
+    st.tuples(st.just("pass"), st.floats(0.01, 40)),
+    st.tuples(st.just("break")),
+)
+
+
+@given(st.lists(HAPPENINGS, max_size=40), st.sampled_from([5, 60, 900]))
+def test_a_window_holds_what_was_done_in_it_whatever_gateways_go_through(happenings, wanted):
+    meter, now, since = Meter(), NOW, NOW
+    meter.watch(TWO, NOW)
+    totals, done = {"g": [0, 0], "h": [0, 0]}, []
+    for what, *how in happenings:
+        if what == "pass":
+            now += how[0]
+        elif what == "break":
+            meter.unheard(now)
+            since, done = now, []
+        else:
+            gateway, *more = how
+            total = totals[gateway] = [old + new for old, new in zip(totals[gateway], more)] if more else [0, 0]
+            done.append((now, *(more or (0, 0))))
+            meter.feed(gateway, KEY, counts(*total), now, from_zero=True)
+        window = meter.window(TWO, wanted, now)
+        assert window.watched == pytest.approx(min(wanted, now - since))
+        begin, early = now - wanted, 1 if window.watched <= 600 else 6
+        for place, found in ((1, window.invocations), (2, window.errors)):
+            at_least = sum(each[place] for each in done if each[0] > begin)
+            at_most = sum(each[place] for each in done if each[0] > begin - early)
+            assert at_least <= found <= at_most

@@ -4,20 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from lambent.core.plan import (
+from lambent.core.housing import (
     CreatePods,
     DeletePods,
-    Installation,
+    HousingState,
     NarrowPods,
-    Observation,
-    ObtainCode,
-    PlanState,
     RecordEvent,
     RetirePods,
+    Seen,
     TellNotNarrowed,
-    WriteStatus,
-    plan,
 )
+from lambent.core.plan import Installation, Observation, ObtainCode, WriteStatus, plan
 from lambent.core.readiness import Problem, ResolvedImage, StoredCode
 from lambent.core.references import Reference
 from lambent.core.scaling import Report, ScalingSettings, ScalingState
@@ -47,11 +44,11 @@ def function(status=None, deleting=False, generation=1, **spec):
 
 def seen(of=None, **fields):
     fields = {"code": STORED, "pods": (), "reports": (), "older": None, "refusal": None, "versions": {}, **fields}
+    seen = Seen(*(fields.pop(name) for name in ("pods", "reports")), True, fields.pop("refusal"), NOW)
     return Observation(
         function=of or function(),
         account="123456789012",
-        gateways_heard=True,
-        now=NOW,
+        environments=seen,
         timestamp="2026-01-01T00:00:00Z",
         since_status=1000.0,
         **fields,
@@ -59,7 +56,7 @@ def seen(of=None, **fields):
 
 
 def decided(observation, state=ScalingState()):
-    return plan(observation, INSTALLATION, PlanState(state)).actions
+    return plan(observation, INSTALLATION, HousingState(state)).actions
 
 
 def status_written(actions):
@@ -146,7 +143,7 @@ def test_environments_are_narrowed_after_everything_that_somebody_waits_for():
     wide = {"cpu_limit": 1000, "cpu_entitled": 72}
     pods = (pod("p", **wide), pod("q", cpu_limit=72, cpu_entitled=72, resize_refused="no"))
     observed = seen(function(READY), pods=pods, reports=waits(3, idle=(IdleEnvironment("p", 0),)))
-    first = plan(observed, INSTALLATION, PlanState())
+    first = plan(observed, INSTALLATION, HousingState())
     assert kinds(first.actions) == ["CreatePods", "NarrowPods", "TellNotNarrowed", "WriteStatus"]
     assert first.actions[1:3] == (NarrowPods(("p",)), TellNotNarrowed(("q",)))
     assert not {"NarrowPods", "TellNotNarrowed"} & set(kinds(plan(observed, INSTALLATION, first.state).actions))
@@ -176,7 +173,7 @@ def test_milestones_are_told_once():
 def test_samples_wait_their_turn_and_wake_the_loop():
     """At most one write in ten seconds."""
     busy = replace(seen(function(READY), pods=(pod("p"),), reports=waits(0)), since_status=4.0)
-    step = plan(busy, INSTALLATION, PlanState())
+    step = plan(busy, INSTALLATION, HousingState())
     assert step.actions == ()
     assert step.look_again == pytest.approx(6.0)
 
@@ -231,7 +228,7 @@ def test_a_missing_file_system_is_waited_for():
 def test_an_environment_that_ran_out_of_memory_is_told_and_nothing_is_unhealthy():
     """The function's doing: an Event, once; the next environment is made as ever."""
     ended = pod("p", running=False, finished=True, blocked=PodFailure("OOMKilled", "", 137))
-    first = plan(seen(function(READY), pods=(ended,), reports=waits(1)), INSTALLATION, PlanState())
+    first = plan(seen(function(READY), pods=(ended,), reports=waits(1)), INSTALLATION, HousingState())
     assert [each.reason for each in first.actions if isinstance(each, RecordEvent)] == [Reason.OUT_OF_MEMORY]
     assert any(isinstance(action, CreatePods) for action in first.actions)
     again = plan(seen(function(READY), pods=(ended,), reports=waits(1)), INSTALLATION, first.state)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from tests.core.pod_security import mutations, violations
 
-from lambent.core.plan import program_of
+from lambent.core.housing import program_of
 from lambent.core.readiness import ResolvedImage
 from lambent.core.workload import EnvironmentFacts, PodIdentity, WorkloadSettings, environment_pod
 from lambent.model.environments import Key

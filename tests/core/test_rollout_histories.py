@@ -18,7 +18,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(EVENTS, max_size=20))
 def test_a_rollout_is_what_the_model_says_in_histories_that_can_be_shrunk(events):
     play([("alarm", "a", "OK"), ("plan", "hooks"), *events])

@@ -6,7 +6,7 @@ import pytest
 from tests.core.rollout_histories import history, play
 
 HISTORIES = 2000
-PART = 500
+PART = 100
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, PART))

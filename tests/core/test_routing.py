@@ -7,8 +7,10 @@ import base64
 import pytest
 from tests.gateway.clusters import CODE_SHA256, condition, function
 
-from lambent.core.routing import UNKNOWN_ACCOUNT, Change, LayerBlob, RoutingTable
+from lambent.core.routes import Change, LayerBlob
+from lambent.core.routing import UNKNOWN_ACCOUNT, RoutingTable
 from lambent.model.arns import account_id, parse_function_reference
+from lambent.model.environments import Key
 from lambent.model.errors import EFSMountFailure, ResourceConflict, ResourceNotFound
 from lambent.model.functions import FunctionObject
 
@@ -25,14 +27,14 @@ def observe(table: RoutingTable, body: dict) -> list[Change]:
 
 
 def resolve(table: RoutingTable, text: str = "hello", qualifier: str = "$LATEST", namespace: str | None = None):
-    return table.resolve(parse_function_reference(text), qualifier, namespace)
+    return table.resolve(parse_function_reference(text), qualifier, namespace, 0.0)
 
 
 def test_a_ready_function_is_routed_with_its_configuration(table):
     """Everything that claiming and invoking need, parsed once."""
     changes = observe(table, function(timeout=7))
     route = resolve(table)
-    assert changes == [Change("uid-default-hello", None, route)]
+    assert changes == [Change("uid-default-hello", "latest", None, route)]
     assert str(route.key) == "uid-default-hello/latest/rev0000000000001"
     account = account_id("uid-1")
     assert (route.account, route.arn) == (account, f"arn:aws:lambda:us-east-1:{account}:function:hello")
@@ -157,7 +159,7 @@ def test_a_function_that_is_being_deleted_is_gone(table):
     with pytest.raises(ResourceNotFound):
         resolve(table)
     assert observe(table, body) == []
-    assert table.route_of("uid-default-hello") is None
+    assert table.route_of(Key("uid-default-hello", "latest", "")) is None
 
 
 def test_of_two_objects_with_one_function_name_the_older_wins(table):
@@ -246,5 +248,5 @@ def test_variables_never_show_in_a_routes_comparison_but_travel_with_it(table):
 def test_conditions_are_kept_for_explanations(table):
     """The newest status, also when the snapshot is older."""
     observe(table, function(status={"conditions": [condition("Ready", "False", "Progressing")]}))
-    assert [each.reason for each in table.conditions_of("uid-default-hello")] == ["Progressing"]
-    assert table.conditions_of("nobody") == ()
+    assert [each.reason for each in table.conditions_of(Key("uid-default-hello", "latest", ""))] == ["Progressing"]
+    assert table.conditions_of(Key("nobody", "latest", "")) == ()

@@ -1,4 +1,4 @@
-"""What stands in examples/ is what the kind takes."""
+"""What stands in examples/ is what the kinds take."""
 
 from __future__ import annotations
 
@@ -7,18 +7,58 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lambent.model.functions import FunctionSpec
+from lambent.model import names
+from lambent.model.aliases import AliasObject
+from lambent.tools import crds
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FILES = sorted(EXAMPLES.glob("**/function.yaml"))
+OURS = {model.__name__: model for model in crds.KINDS}
+BODIES = [
+    (path, body)
+    for path in sorted(EXAMPLES.glob("**/*.yaml"))
+    for body in yaml.safe_load_all(path.read_text())
+    if body.get("apiVersion") == names.API_VERSION
+]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EXAMPLES).parent))
-def test_an_example_is_a_function(path):
-    """Field by field, without one that the kind does not know; inline code is Python."""
-    functions = [body for body in yaml.safe_load_all(path.read_text()) if body["kind"] == "Function"]
-    assert functions
-    for body in functions:
-        spec = FunctionSpec.model_validate(body["spec"], extra="forbid")
-        if spec.code.inline is not None and (spec.runtime or "").startswith("python"):
-            compile(spec.code.inline, str(path), "exec")
+def specs(kind):
+    return [pytest.param(path, body, id=named(path, body)) for path, body in BODIES if body["kind"] == kind]
+
+
+def named(path, body):
+    return f"{path.relative_to(EXAMPLES).parent}:{body['metadata']['name']}"
+
+
+def test_every_kind_that_people_write_but_layers_has_an_example():
+    """The pattern that finds them finds some."""
+    assert {body["kind"] for _, body in BODIES} >= {"Function", "Version", "Alias"}
+    assert {path.parent.name for path, _ in BODIES} >= {"hello", "files", "versions", "base"}
+
+
+@pytest.mark.parametrize(("path", "body"), [one for kind in OURS for one in specs(kind)])
+def test_an_example_is_what_its_kind_takes(path, body):
+    """Field by field, without one that the kind does not know."""
+    spec = OURS[body["kind"]].model_fields["spec"].annotation
+    spec.model_validate(body["spec"], extra="forbid")
+
+
+@pytest.mark.parametrize(("path", "body"), specs("Function"))
+def test_inline_code_of_an_example_is_python(path, body):
+    """And the entries of ConfigMaps beside it, as far as they are."""
+    spec = body["spec"]
+    if spec.get("runtime", "").startswith("python"):
+        compile(spec["code"].get("inline", ""), str(path), "exec")
+        for file in path.parent.glob("*.py"):
+            compile(file.read_text(), str(file), "exec")
+
+
+@pytest.mark.parametrize(("path", "body"), specs("Alias"))
+def test_an_alias_points_to_what_is_beside_it(path, body):
+    """The function, its hooks, and the Version if one is named."""
+    beside = {(one["kind"], one["metadata"]["name"]) for place, one in BODIES if place.parent == path.parent}
+    metadata = {"namespace": "a", "uid": "u", **body["metadata"]}
+    spec = AliasObject.from_kubernetes({**body, "metadata": metadata}).spec
+    hooks = spec.rollout.hooks if spec.rollout else None
+    asked = [hook.function_name for hook in (hooks and (hooks.pre_traffic, hooks.post_traffic)) or () if hook]
+    assert {("Function", name) for name in (spec.function_name, *asked)} <= beside
+    assert spec.version_ref is None or ("Version", spec.version_ref.name) in beside

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from lambent.adapters.agents.doors import AgentDoor
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
 from lambent.model import names
-from lambent.model.environments import EnvironmentPod
-from lambent.model.errors import Unavailable
+from lambent.model.environments import EnvironmentPod, Key
+from lambent.model.errors import Refused, Unavailable
 from lambent.model.identities import Identity
 
 CODE = b"PK-not-really-a-zip"
@@ -28,6 +28,9 @@ class Stream:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict] = {}
         self.queues: list[asyncio.Queue[Observation]] = []
+        self.written = 0
+        self.late = False
+        """What is written is not shown until `catch_up`."""
 
     async def observe(self) -> AsyncIterator[Observation]:
         queue: asyncio.Queue[Observation] = asyncio.Queue()
@@ -38,9 +41,16 @@ class Stream:
 
     def put(self, body: dict) -> dict:
         metadata = body["metadata"]
+        self.written += 1
+        metadata["resourceVersion"] = str(self.written)
         self.objects[metadata.get("namespace", ""), metadata["name"]] = body
-        self.tell(Changed(copy.deepcopy(body)))
+        if not self.late:
+            self.tell(Changed(copy.deepcopy(body)))
         return body
+
+    def catch_up(self) -> None:
+        self.late = False
+        self.relist()
 
     def delete(self, body: dict) -> None:
         metadata = body["metadata"]
@@ -100,9 +110,17 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict:
     }
 
 
+def key_of(body: dict) -> Key:
+    """The current key of a Function, or of a Version."""
+    metadata, status = body["metadata"], body["status"]
+    if body.get("kind") == "Version":
+        return Key(status["functionUid"], status["version"], status["podRevision"])
+    return Key(metadata["uid"], names.VERSION_LATEST_LABEL, status["podRevision"])
+
+
 def pod_of(body: dict, name: str, *, running: bool = True) -> dict:
-    """A pod of the Function's current key."""
-    metadata = body["metadata"]
+    """A pod of the Function's or Version's current key."""
+    metadata, key = body["metadata"], key_of(body)
     state = {"running": {}} if running else {"waiting": {"reason": "ContainerCreating"}}
     return {
         "metadata": {
@@ -111,9 +129,9 @@ def pod_of(body: dict, name: str, *, running: bool = True) -> dict:
             "uid": f"pod-uid-{name}",
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": {
-                names.LABEL_FUNCTION_UID: metadata["uid"],
-                names.LABEL_VERSION: "latest",
-                names.LABEL_POD_REVISION: body["status"]["podRevision"],
+                names.LABEL_FUNCTION_UID: key.function_uid,
+                names.LABEL_VERSION: key.version,
+                names.LABEL_POD_REVISION: key.pod_revision,
             },
             "annotations": {names.ANNOTATION_NONCE: "nonce"},
         },
@@ -130,7 +148,7 @@ class Cluster:
     """Functions, pods, namespaces, and which port each pod's agent really has."""
 
     streams: dict[str, Stream] = field(
-        default_factory=lambda: {"functions": Stream(), "pods": Stream(), "namespaces": Stream()}
+        default_factory=lambda: {kind: Stream() for kind in ("functions", "versions", "aliases", "pods", "namespaces")}
     )
     ports: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -145,6 +163,8 @@ class Cluster:
     """Every question about callers of the public door."""
     before: Callable[[], Awaitable[None]] | None = None
     """What takes time before a token's user is told."""
+    applied: list[dict] = field(default_factory=list)
+    """What was applied to statuses of aliases, or tried to."""
     away: bool = False
     """The API server answers no question."""
 
@@ -155,6 +175,12 @@ class Cluster:
 
     def functions(self, namespace):
         return self.streams["functions"].observe()
+
+    def versions(self, namespace):
+        return self.streams["versions"].observe()
+
+    def aliases(self, namespace):
+        return self.streams["aliases"].observe()
 
     def pods(self, namespace):
         return self.streams["pods"].observe()
@@ -189,6 +215,20 @@ class Cluster:
             raise Unavailable("the API server is away")
         return (identity.user, namespace, name) in self.rights or (identity.user, namespace, "*") in self.rights
 
+    async def apply_alias_status(self, namespace: str, name: str, body: dict) -> dict:
+        """Server-side apply of what only gateways own there."""
+        self.applied.append(copy.deepcopy(body))
+        if self.away:
+            raise Unavailable("the API server is away")
+        known = self.streams["aliases"].objects.get((namespace, name))
+        if known is None:
+            raise Refused("NotFound", f'aliases.lambent.dev "{name}" not found', 404)
+        if body["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]:
+            raise Refused("Conflict", "the object has been modified", 409)
+        changed = copy.deepcopy(known)
+        changed["status"]["hookResults"] = body["status"]["hookResults"]
+        return copy.deepcopy(self.streams["aliases"].put(changed))
+
     def make_door(self, pod: EnvironmentPod, lost) -> AgentDoor:
         return AgentDoor(pod.ip or "", self.ports.get(pod.name, 1), self.tokens.get(pod.name, self.token), lost)
 
@@ -208,10 +248,13 @@ class Cluster:
         self.streams["namespaces"].delete(self.streams["namespaces"].objects["", name])
 
     def apply(self, body: dict) -> dict:
-        return self.streams["functions"].put(body)
+        return self._stream_of(body).put(body)
 
     def delete(self, body: dict) -> None:
-        self.streams["functions"].delete(body)
+        self._stream_of(body).delete(body)
+
+    def _stream_of(self, body: dict) -> Stream:
+        return self.streams[{"Version": "versions", "Alias": "aliases"}.get(body.get("kind", ""), "functions")]
 
     def run(self, body: dict, name: str, port: int) -> dict:
         """A pod of the Function runs, its agent behind `port`."""

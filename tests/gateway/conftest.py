@@ -13,7 +13,7 @@ import aiohttp
 import boto3
 import pytest
 from botocore.config import Config
-from tests.gateway.clusters import REGION, USER, Cluster, function
+from tests.gateway.clusters import REGION, USER, Cluster, function, key_of
 from tests.gateway.fake_agents import FakeAgent
 from yarl import URL
 
@@ -102,10 +102,7 @@ class House:
         return value
 
     def pool(self, body: dict):
-        from lambent.model.environments import Key
-
-        key = Key(body["metadata"]["uid"], "latest", body["status"]["podRevision"])
-        return self.gateway.pools.get(key).admission
+        return self.gateway.pools.get(key_of(body)).admission
 
     async def idle(self, body: dict, count: int = 1) -> None:
         await self.eventually(lambda: self.pool(body).idle_count == count)
@@ -124,7 +121,9 @@ async def make_house():
     ) -> House:
         cluster = cluster or Cluster()
         callers = Callers(cluster.internal, cluster.public, cluster.authorize)
-        outside = Outside(cluster, cluster, callers, cluster.make_door, clock or time.time, spans)
+        outside = Outside(
+            cluster, cluster, callers, cluster.make_door, cluster.apply_alias_status, clock or time.time, spans
+        )
         chosen = Settings(**{**SETTINGS, "public_port": port, **(settings or {})})
         limits = Bounds(**{"cold_start": 20.0, "ending": 0.2, **bounds})
         gateway = Gateway(chosen, outside, limits, PACE)

@@ -29,7 +29,7 @@ async def claim_of(**spec) -> Claim:
     table = RoutingTable("eu-west-1", "default")
     table.observe_namespace("default", "uid-1", "2026-01-01", "123456789012")
     table.observe_function(FunctionObject.from_kubernetes(function(spec=spec)))
-    route = table.resolve(parse_function_reference(spec.get("functionName", "hello")), "$LATEST", None)
+    route = table.resolve(parse_function_reference(spec.get("functionName", "hello")), "$LATEST", None, 0.0)
     claim = await Claiming(Codes(), LINKS, "eu-west-1", 262_144).claim("pod-uid", route)
     return Claim.from_json(claim.to_json())
 

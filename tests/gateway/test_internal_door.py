@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from tests.gateway.clusters import function, pod_of
+from tests.gateway.clusters import function, key_of, pod_of
+from tests.gateway.publications import version
 
 from lambent.agent.protocol import names
 from lambent.agent.protocol.states import State
-from lambent.model.environments import Key
 from lambent.wire.demand import decode_demand
 
 GOOD = {"Authorization": "Bearer good"}
@@ -44,10 +44,6 @@ async def demand(house):
     stream = Demand(answer)
     yield stream
     answer.close()
-
-
-def key_of(body) -> Key:
-    return Key(body["metadata"]["uid"], "latest", body["status"]["podRevision"])
 
 
 async def retire(house, *pods):
@@ -119,6 +115,56 @@ async def test_a_key_that_became_inactive_says_so_once(house, hello, demand):
     house.cluster.pod_gone(pod_of(hello, "pod-1"))
     line = await demand.next(key_of(hello), lambda line: not line.idle)
     assert (line.in_flight, line.waiting, line.starting) == (0, 0, 0)
+
+
+async def test_a_key_that_only_throttles_is_told_and_once(house, hello, demand):
+    """Nothing of it is active: no environment, nobody who waits."""
+    house.cluster.namespace("default", concurrency="0")
+    await house.eventually(lambda: house.gateway._accounts.of("default").limit == 0)
+    for _ in range(3):
+        assert (await house.invoke()).status == 429
+    line = await demand.next(key_of(hello), lambda line: line.counters.throttles == 3)
+    assert (line.waiting, line.in_flight, line.counters.invocations) == (0, 0, 0)
+    said = len(demand.seqs)
+    async with asyncio.timeout(5):
+        assert await demand.answer.content.readline() == b"\n"
+    assert len(demand.seqs) == said
+
+
+async def test_what_a_key_counted_last_is_told_although_it_is_over(house, hello, demand):
+    """Its only environment went in the moment in which its invocation ended."""
+    await house.agent(hello)
+    await house.invoke({"do": "die"})
+    house.cluster.pod_gone(pod_of(hello, "pod-1"))
+    line = await demand.next(key_of(hello), lambda line: line.counters.invocations == 1 and not line.idle)
+    assert (line.counters.errors, line.starting, line.in_flight) == (1, 0, 0)
+
+
+async def test_a_connecting_controller_hears_of_every_key_that_counted(house, hello):
+    """Also of one that is not active: totals live as long as the gateway and the route."""
+    await house.agent(hello)
+    await house.invoke()
+    await house.idle(hello)
+    house.cluster.pod_gone(pod_of(hello, "pod-1"))
+    await house.idle(hello, 0)
+    for _ in range(3):
+        house.gateway.pools.sweep()
+    async with house.session.get(house.url("internal", "/v1/demand"), headers=GOOD) as answer:
+        line = await Demand(answer).next()
+    assert (line.key, line.counters.invocations, line.idle) == (key_of(hello), 1, ())
+
+
+async def test_versions_count_apart(house, hello, demand):
+    one = house.cluster.apply(version(hello, 1))
+    await house.agent(hello, "pod-latest")
+    await house.agent(one, "pod-1")
+    for name in ("hello", "hello:1", "hello:1"):
+        assert (await house.invoke(name=name)).status == 200
+    line = await demand.next(key_of(one), lambda line: line.counters.invocations == 2)
+    assert line.key.version == "1"
+    async with house.session.get(house.url("internal", "/v1/demand"), headers=GOOD) as answer:
+        line = await Demand(answer).next(key_of(hello))
+    assert line.counters.invocations == 1
 
 
 async def test_an_idle_gateway_still_says_that_it_lives(house, demand):

@@ -14,6 +14,7 @@ from tests.gateway.clusters import CODE, CODE_SHA256, condition, function, pod_o
 from lambent.agent.protocol import names
 from lambent.agent.protocol.owners import Owner
 from lambent.agent.protocol.states import State
+from lambent.model.environments import Key
 
 
 async def test_a_warm_environment_answers_with_the_functions_bytes(house, hello):
@@ -428,7 +429,7 @@ async def test_a_relist_forgets_what_is_not_in_it(house, hello):
     await house.idle(hello, 0)
     functions.objects.clear()
     functions.relist()
-    await house.eventually(lambda: house.gateway.table.route_of(hello["metadata"]["uid"]) is None)
+    await house.eventually(lambda: house.gateway.table.route_of(Key(hello["metadata"]["uid"], "latest", "")) is None)
     assert agent.invocations() == []
 
 

@@ -10,6 +10,8 @@ from tests.gateway.clusters import Cluster, function
 from tests.gateway.fake_agents import FakeAgent
 
 from lambent.agent.protocol.states import State
+from lambent.gateway.pools import Pools
+from lambent.model.environments import Key
 
 
 async def ask(house, path: str) -> tuple[int, str]:
@@ -134,6 +136,19 @@ async def test_pools_of_old_configurations_are_forgotten(house, hello):
     await asyncio.sleep(0.05)
     house.gateway.pools.sweep()
     assert len(house.gateway.pools.all()) == 1
+
+
+async def test_a_pool_that_counted_is_forgotten_a_sweep_later():
+    """Whoever listens hears once a second: what an old configuration counted last is told first."""
+    pools = Pools(lambda key: None, lambda route: None)
+    counted, silent = (Key("uid", "1", revision) for revision in ("counted", "silent"))
+    pools.get(counted).throttles = 1
+    pools.get(silent)
+    pools.sweep()
+    assert [pool.key for pool in pools.all()] == [counted]
+    assert pools.of_version(silent) == pools.all()
+    pools.sweep()
+    assert pools.all() == pools.of_version(counted) == []
 
 
 @pytest.mark.parametrize("event", [b"{}", b'"' + b"x" * 300_000 + b'"'], ids=["small", "large"])

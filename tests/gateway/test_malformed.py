@@ -1,7 +1,7 @@
 """S9 of the goals, the gateway's part: malformed but schema-valid inputs stop nobody.
 
 Objects as a hostile or broken writer with rights could leave them in the API server, and requests as anybody can send
-them: two thousand in all, from a fixed seed, each kind beside a healthy function that goes on answering.
+them: twenty-four hundred in all, from a fixed seed, each kind beside a healthy function that goes on answering.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 
 import pytest
 from tests.gateway.clusters import condition, function, pod_of
+from tests.gateway.publications import alias, rollout, version
 
 from lambent.model import names
 
@@ -91,6 +92,30 @@ def pods(dice: random.Random, count: int, healthy: dict):
         yield "pods", body
 
 
+def publications(dice: random.Random, count: int, healthy: dict):
+    """Versions and aliases of the healthy function, as whoever may write their statuses could leave them."""
+    for number in range(count):
+        text = dice.choice(TEXTS)
+        if number % 2:
+            body = version(healthy, dice.choice((1, 2, 999, "0", "x")), f"odd-{number % 20}")
+            parts = (body["status"], body["status"]["snapshot"], body["metadata"])
+        else:
+            body = alias(healthy, dice.choice(("live", "7", "x" * 200)), 1, object_name=f"odd-{number % 20}")
+            parts = (body["status"], body["status"]["routing"], body["metadata"])
+            if dice.random() < 0.5:
+                weights = {dice.choice(("2", text)): dice.choice((-1, 0.5, 7, text))}
+                body["status"]["routing"]["additionalVersionWeights"] = weights
+            if dice.random() < 0.3:
+                body["status"]["rollout"] = rollout("one", "two", phase=dice.choice(("AllowTraffic", text)))
+        part = dice.choice(parts)
+        key = dice.choice(sorted(set(part) - {"name", "namespace"}))
+        if dice.random() < 0.5:
+            part[key] = dice.choice((text, None, [], {}, 3, -1))
+        else:
+            part.pop(key)
+        yield "aliases" if body["kind"] == "Alias" else "versions", body
+
+
 def namespaces(dice: random.Random, count: int):
     """Annotations that an administrator mistyped."""
     for number in range(count):
@@ -120,12 +145,17 @@ async def unharmed(house, caplog) -> None:
     assert [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
-async def test_1600_malformed_objects_stop_neither_the_gateway_nor_a_neighbour(healthy, caplog):
+async def test_2000_malformed_objects_stop_neither_the_gateway_nor_a_neighbour(healthy, caplog):
     """Applied, listed and deleted, in a mix; then a new function works as if nothing had been."""
     dice = random.Random(SEED)
-    inputs = [*functions(dice, 900), *pods(dice, 500, healthy.hello), *namespaces(dice, 200)]
+    inputs = [
+        *functions(dice, 900),
+        *pods(dice, 500, healthy.hello),
+        *publications(dice, 400, healthy.hello),
+        *namespaces(dice, 200),
+    ]
     dice.shuffle(inputs)
-    assert len(inputs) == 1600
+    assert len(inputs) == 2000
     streams = healthy.cluster.streams
     for number, (kind, body) in enumerate(inputs):
         streams[kind].put(body)

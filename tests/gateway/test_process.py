@@ -12,10 +12,16 @@ import urllib.error
 import urllib.request
 
 import pytest
+from tests.adapters.kube.fake_api import FakeApi
 from tests.agent.driving import ROOT
+from tests.gateway.clusters import function
 from tests.gateway.conftest import free_port
+from tests.gateway.publications import alias, rollout, version
 
+from lambent.adapters.kube.observing import Changed, Listed
+from lambent.gateway.process import KubeSource, alias_status_writer
 from lambent.gateway.settings import Settings
+from lambent.model.errors import Refused
 
 
 @pytest.fixture
@@ -57,6 +63,54 @@ def test_nonsense_is_refused_at_the_start(keys):
         Settings.from_environment({**keys, "LAMBENT_PUBLIC_PORT": "abc"})
     with pytest.raises(OSError, match="agent-key"):
         Settings.from_environment({"LAMBENT_KEYS_DIR": "/nowhere"})
+
+
+COLLECTION = "/apis/lambent.dev/v1alpha1/namespaces/default/{}"
+
+
+@pytest.fixture
+async def api():
+    fake = await FakeApi().start()
+    yield fake
+    await fake.stop()
+
+
+async def test_versions_and_aliases_are_listed_and_watched(api):
+    """Of one namespace, or of all."""
+    hello = function()
+    api.add(COLLECTION.format("versions"), version(hello, 1))
+    api.add(COLLECTION.format("aliases"), alias(hello, "live", 1))
+    for source, namespace in ((KubeSource(api.client, ()), None), (KubeSource(api.client, ("default",)), "default")):
+        for stream, name in ((source.versions(namespace), "hello.1"), (source.aliases(namespace), "hello.live")):
+            listed = await anext(stream)
+            assert isinstance(listed, Listed)
+            assert [body["metadata"]["name"] for body in listed.objects] == [name]
+            await stream.aclose()
+    stream = KubeSource(api.client, ()).aliases(None)
+    await anext(stream)
+    api.change(COLLECTION.format("aliases/hello.live"), lambda body: body["status"].update(targetVersion="2"))
+    changed = await anext(stream)
+    assert isinstance(changed, Changed)
+    assert changed.object["status"]["targetVersion"] == "2"
+    await stream.aclose()
+
+
+async def test_what_hooks_reported_is_applied_to_the_status_that_was_seen(api):
+    """By server-side apply, as the gateway's own field manager; refused when somebody wrote meanwhile."""
+    known = api.add(COLLECTION.format("aliases"), alias(function(), "live", 1, status={"rollout": rollout("one")}))
+    write = alias_status_writer(api.client)
+    body = {
+        "apiVersion": "lambent.dev/v1alpha1",
+        "kind": "Alias",
+        "metadata": {"name": "hello.live", "resourceVersion": known["metadata"]["resourceVersion"]},
+        "status": {"hookResults": []},
+    }
+    written = await write("default", "hello.live", body)
+    assert written["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]
+    assert api.requests[-1] == ("PATCH", COLLECTION.format("aliases/hello.live/status"))
+    with pytest.raises(Refused) as raised:
+        await write("default", "hello.live", body)
+    assert raised.value.status == 409
 
 
 def get(port: int, path: str) -> int:

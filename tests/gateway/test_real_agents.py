@@ -13,6 +13,8 @@ import pytest
 from tests.agent.driving import TOKEN, Agent, zipped
 from tests.gateway.clusters import function, pod_of
 
+from lambent.model.environments import Key
+
 SOURCE = """
 import os, time
 count = 0
@@ -100,7 +102,7 @@ async def test_a_function_decides_on_traces_that_its_caller_left_open(start):
     house.hello["spec"]["tracingConfig"] = {"mode": "Active"}
     house.cluster.apply(house.hello)
     uid = house.hello["metadata"]["uid"]
-    await house.eventually(lambda: house.gateway.table.route_of(uid).tracing_mode == "Active")
+    await house.eventually(lambda: house.gateway.table.route_of(Key(uid, "latest", "")).tracing_mode == "Active")
     assert (await house.invoke({})).json()["trace"].endswith(";Sampled=1")
     traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
     assert (await house.invoke({}, traceparent=traceparent)).json()["trace"] == (

@@ -15,6 +15,7 @@ from tests.agent.driving import TOKEN, Agent, zipped
 from tests.gateway.clusters import function, pod_of
 
 from lambent.agent.protocol.states import State
+from lambent.model.environments import Key
 
 RUNTIME = f"#!{sys.executable} -SE\n{(Path(__file__).parent / 'streaming_runtime.py').read_text()}"
 MEGABYTE = 1_048_576
@@ -101,7 +102,7 @@ async def may_take(house, seconds: int) -> None:
     house.hello["spec"]["timeout"] = seconds
     house.cluster.apply(house.hello)
     uid = house.hello["metadata"]["uid"]
-    await house.eventually(lambda: house.gateway.table.route_of(uid).timeout_ms == seconds * 1000)
+    await house.eventually(lambda: house.gateway.table.route_of(Key(uid, "latest", "")).timeout_ms == seconds * 1000)
 
 
 FAILURES = {

@@ -36,3 +36,19 @@ def test_what_is_not_empty_is_applied_whether_it_is_the_default_or_not():
 def test_what_somebody_else_writes_is_left_out():
     status = AliasStatus(alias_arn="arn", target_version="1")
     assert status.applied(frozenset({"alias_arn"})) == {"targetVersion": "1"}
+
+
+def test_a_snapshot_is_applied_with_what_it_was_taken_with_and_nothing_that_came_later():
+    """To the API server a default that a later release writes into it would be a change of what never changes."""
+    stored = {
+        "version": "1",
+        "snapshot": {
+            "codeSha256": "c29tZQ==",
+            "codeSize": 1,
+            "revision": "0011223344556677",
+            "handler": "index.handler",
+            "memorySize": 128,
+            "loggingConfig": {"logGroup": "mine"},
+        },
+    }
+    assert VersionStatus.model_validate(stored).applied() == stored

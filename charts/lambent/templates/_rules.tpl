@@ -12,9 +12,9 @@
 - apiGroups: [lambent.dev] # some clusters ask for it of whoever writes ownerReferences with blockOwnerDeletion
   resources: [functions/finalizers, layers/finalizers]
   verbs: [update]
-- apiGroups: [lambent.dev] # versions are made, given their owner, and let go by retention
+- apiGroups: [lambent.dev] # versions are made, read when an answer was lost, given their owner, let go by retention
   resources: [versions]
-  verbs: [create, delete, list, patch, watch]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [lambent.dev] # aliases are given their owner; what was asked by annotation is taken away when it is done
   resources: [aliases]
   verbs: [list, patch, watch]
@@ -63,8 +63,11 @@
 
 {{- define "lambent.rules.gateway" -}}
 - apiGroups: [lambent.dev]
-  resources: [functions]
+  resources: [functions, versions, aliases]
   verbs: [list, watch]
+- apiGroups: [lambent.dev] # what hooks of rollouts report
+  resources: [aliases/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

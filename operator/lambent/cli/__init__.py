@@ -1,8 +1,12 @@
 """The command line: `lambent`, and as a plugin of kubectl `kubectl lambent`.
 
 `entering`       from the shell's arguments to an exit code; `outcomes` what the codes mean
-`commands`       the commands, imported when they are asked for; `flags` what they share, kubectl's flags among it
+`commands`       the commands, imported when they are asked for; `groups` of commands; `flags` what they share
 `invoke` `logs` `top` `get` `version` `completion`   one command each, as people use it; `local/` without a cluster
+`publish` `versions` `alias` `rollout`   likewise; `pointing` what `alias set` is told, `steering` what waits
+`targets`        a function and its alias as they were written; `published` `aliases` the objects that are meant
+`rollouts`       what a rollout is told as; `ownership` who else writes a specification
+`objects`        what is read of any object; `observing` one object until somebody has seen enough
 `answers` `payloads`   what an invocation came to, and what went into it
 `kubeconfigs`    which cluster and who we are to it; `credentials` the plugins that know
 `connections`    HTTP; `clusters` the API server over it

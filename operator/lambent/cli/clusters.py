@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from lambent.model import names
 from lambent.model.errors import Refused, Unavailable
 
 from .connections import Answer, Connections, Peer
@@ -21,6 +23,9 @@ from .credentials import Credential, obtain
 from .kubeconfigs import Context
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply; JSON is YAML."""
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
 FUNCTIONS_GROUP = "/apis/lambent.dev/v1alpha1"
 
@@ -32,6 +37,7 @@ _RETRIES_ON_429 = 3
 _RETRY_AFTER_MAX_S = 5.0
 
 Query = Mapping[str, str | int | bool]
+_MANAGED: Query = {"fieldManager": names.FIELD_MANAGER_CLI}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class _Asked:
     accept: str
     silence: float | None
     """Seconds without a byte that are borne; None: for ever."""
+    content: str = JSON
+    """What the body is."""
 
 
 class Cluster:
@@ -81,19 +89,32 @@ class Cluster:
         self, method: str, path: str, query: Query | None = None, body: Any = None, accept: str = JSON
     ) -> dict[str, Any]:
         """One request and its answer's object."""
+        return self._call(_Asked(method, path, query, accept, self.timeout), body)
+
+    def merge(self, path: str, patch: Any) -> dict[str, Any]:
+        """Change an object by a merge patch; the object as it is then."""
+        return self._call(_Asked("PATCH", path, _MANAGED, JSON, self.timeout, MERGE_PATCH), patch)
+
+    def apply(self, path: str, body: Any) -> dict[str, Any]:
+        """Create or change an object by server-side apply, never what another manager owns; the object then."""
+        return self._call(_Asked("PATCH", path, _MANAGED, JSON, self.timeout, APPLY_PATCH), body)
+
+    def _call(self, asked: _Asked, body: Any) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        with self._request(_Asked(method, path, query, accept, self.timeout), data) as answer:
+        with self._request(asked, data) as answer:
             found = _object(answer.read())
         if not isinstance(found, dict):
             raise Unavailable(f"{self.connections.url} does not answer like an API server")
         return found
 
-    def objects(self, path: str, selector: str = "") -> list[dict[str, Any]]:
-        """All objects of a collection."""
+    def objects(self, path: str, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
+        """All objects of a collection; `selector` by labels, `fields` by fields."""
         found: list[dict[str, Any]] = []
         query: dict[str, str | int | bool] = {"limit": 500}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         while True:
             page = self.get(path, query)
             found.extend(page.get("items") or [])
@@ -102,10 +123,17 @@ class Cluster:
                 return found
             query["continue"] = following
 
-    def watch(self, path: str, query: Query, accept: str = JSON) -> Iterator[dict[str, Any]]:
-        """The events of one watch, until the server ends it or has been silent for too long."""
-        wanted = {**query, "watch": True, "allowWatchBookmarks": True, "timeoutSeconds": WATCH_SECONDS}
-        with self._request(_Asked("GET", path, wanted, accept, WATCH_SILENCE_SECONDS)) as answer:
+    def watch(
+        self, path: str, query: Query, accept: str = JSON, seconds: float = WATCH_SECONDS
+    ) -> Iterator[dict[str, Any]]:
+        """The events of one watch, until the server ends it (after `seconds`) or has been silent for too long.
+
+        Raises:
+            Unavailable: it was silent for too long, or for all of `seconds`.
+        """
+        most = max(1, math.ceil(min(seconds, WATCH_SECONDS)))
+        wanted = {**query, "watch": True, "allowWatchBookmarks": True, "timeoutSeconds": most}
+        with self._request(_Asked("GET", path, wanted, accept, min(seconds, WATCH_SILENCE_SECONDS))) as answer:
             for line in answer.lines():
                 event = _object(line)
                 if not isinstance(event, dict):
@@ -143,7 +171,7 @@ class Cluster:
     def _send(self, asked: _Asked, body: bytes | None) -> Answer:
         headers = [*self.headers(), ("Accept", asked.accept)]
         if body is not None:
-            headers.append(("Content-Type", JSON))
+            headers.append(("Content-Type", asked.content))
         target = asked.path + _query(asked.query)
         return self.connections.request(asked.method, target, headers, body, asked.silence)
 
@@ -157,6 +185,16 @@ def path_of(plural: str, namespace: str | None, name: str | None = None, group: 
 def functions_path(namespace: str | None, name: str | None = None) -> str:
     """The path of Functions."""
     return path_of("functions", namespace, name, FUNCTIONS_GROUP)
+
+
+def versions_path(namespace: str, name: str | None = None) -> str:
+    """The path of Versions."""
+    return path_of("versions", namespace, name, FUNCTIONS_GROUP)
+
+
+def aliases_path(namespace: str, name: str | None = None) -> str:
+    """The path of Aliases."""
+    return path_of("aliases", namespace, name, FUNCTIONS_GROUP)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Refused | Unavailable:

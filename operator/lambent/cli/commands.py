@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .groups import Group
 from .outcomes import MEANINGS, ExitCode
 
 COMMANDS = {
@@ -14,23 +15,23 @@ COMMANDS = {
     "logs": "Print a function's logs, of all its execution environments.",
     "top": "Show live concurrency, rates, cold starts and durations.",
     "get": "List functions, or show some.",
+    "publish": "Publish a version of a function.",
+    "versions": "List a function's versions, and which aliases use them.",
+    "alias": "List, set and delete a function's aliases.",
+    "rollout": "See and steer how an alias moves to another version.",
     "local": "Run a function on this machine, without a cluster; sample events.",
     "completion": "Print a script that teaches a shell to complete.",
     "version": "Print the versions of this program and of what is installed.",
 }
 """Name → its line in the overview; the module of the same name has the command of the same name."""
 
-VALUED = (
-    *("-n", "--namespace", "--context", "--kubeconfig", "-o", "--output", "-l", "--selector", "--endpoint-url"),
-    *("--token", "--service-account", "--audience", "--system-namespace", "--release", "--request-timeout"),
-)
-"""Flags that take a value, of those that may stand before the command."""
-
 _EXAMPLES = """\b
 Examples:
   lambent invoke hello '{"name": "you"}'
   lambent logs hello --follow
   lambent top --all-namespaces
+  lambent publish hello
+  lambent alias set hello live 3
   lambent local invoke -f function.yaml -e event.json
   lambent invoke --help
 
@@ -38,8 +39,8 @@ Examples:
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in MEANINGS.items())
 
 
-class Lambent(click.Group):
-    """`lambent`: flags may stand before the command, as kubectl allows."""
+class Lambent(Group):
+    """`lambent`: knows its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of use."""
@@ -58,10 +59,6 @@ class Lambent(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take flags from before the command to behind it."""
-        return super().parse_args(ctx, behind_command(args))
-
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. Ctrl-C and a closed pipe are nothing to talk of: click would print a line for the one."""
         try:
@@ -70,32 +67,6 @@ class Lambent(click.Group):
             return ExitCode.INTERRUPTED
         except BrokenPipeError:
             return ExitCode.BROKEN_PIPE
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say what is near, as the last line of defence against typing errors."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            suggestion = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"unknown command {args[0]!r}.{suggestion}", ctx) from error
-
-
-def behind_command(args: list[str]) -> list[str]:
-    """`-n x get` → `get -n x`; help stays where it is."""
-    before: list[str] = []
-    rest = list(args)
-    while rest and rest[0].startswith("-") and rest[0] not in ("-h", "--help", "--", "-"):
-        before.append(rest.pop(0))
-        if before[-1] in VALUED and rest:
-            before.append(rest.pop(0))
-    if not rest or rest[0].startswith("-"):
-        return args
-    return [rest[0], *before, *rest[1:]]
 
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -9,7 +9,7 @@ import heapq
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -43,13 +43,16 @@ class Told:
 
 
 class Environments:
-    """The environments of one Function object."""
+    """The environments of one Function object, of these versions or (none given) of all."""
 
-    def __init__(self, cluster: Cluster, function: dict[str, Any]) -> None:
+    def __init__(self, cluster: Cluster, function: dict[str, Any], versions: Sequence[str] = ()) -> None:
         self._cluster = cluster
         self._namespace = str(function["metadata"]["namespace"])
         self._path = path_of("pods", self._namespace)
         self._selector = f"{names.ENVIRONMENT_SELECTOR},{names.LABEL_FUNCTION_UID}={function['metadata']['uid']}"
+        if versions:
+            labels = (names.VERSION_LATEST_LABEL if each == names.LATEST else each for each in versions)
+            self._selector += f",{names.LABEL_VERSION} in ({','.join(labels)})"
         self._progress: dict[str, Progress] = {}
         self._reading: set[str] = set()
         self._lines: queue.SimpleQueue[Line | Told | Exception] = queue.SimpleQueue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,10 +60,13 @@ def find(cluster: Cluster, named: Named, current: str) -> dict[str, Any]:
     else:
         if function_name(found) == name:
             return found
-    for each in cluster.objects(functions_path(namespace)):
+    there = cluster.objects(functions_path(namespace))
+    for each in there:
         if function_name(each) == name:
             return each
-    raise CommandFailed(ExitCode.NOT_FOUND, f"there is no function {name!r} in the namespace {namespace!r}")
+    near = difflib.get_close_matches(name, [function_name(each) for each in there], 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "lambent get --all-namespaces lists all functions"
+    raise CommandFailed(ExitCode.NOT_FOUND, f"there is no function {name!r} in the namespace {namespace!r}", hint)
 
 
 def function_name(function: dict[str, Any]) -> str:

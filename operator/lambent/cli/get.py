@@ -11,7 +11,7 @@ import click
 from lambent.model import names
 from lambent.model.errors import Refused, Unavailable
 
-from . import flags, functions, printing
+from . import flags, functions, objects
 from .clusters import TABLE, Cluster, functions_path
 from .completing import complete_functions
 from .outcomes import CommandFailed, ExitCode
@@ -55,7 +55,7 @@ def _list(cluster: Cluster, namespace: str | None, selector: str, form: str | No
     query: dict[str, str | int | bool] = {"labelSelector": selector} if selector else {}
     path = functions_path(namespace)
     if form in ("json", "yaml"):
-        click.echo(_document(cluster.objects(path, selector), form, single=False), nl=False)
+        click.echo(objects.document(cluster.objects(path, selector), form, "Function", single=False), nl=False)
         return ExitCode.OK
     table = cluster.get(path, query, TABLE)
     sheet = _Sheet(form, namespaces=namespace is None)
@@ -82,7 +82,7 @@ def _named(session: flags.Session, texts: tuple[str, ...], form: str | None, *, 
             missing += 1
             click.echo(f"error: {error}", err=True)
     if found and form in ("json", "yaml"):
-        click.echo(_document(found, form, single=len(texts) == 1), nl=False)
+        click.echo(objects.document(found, form, "Function", single=len(texts) == 1), nl=False)
     elif found:
         spaces = {each["metadata"]["namespace"] for each in found}
         sheet = _Sheet(form, namespaces=len(spaces) > 1)
@@ -169,12 +169,3 @@ def _uid(row: dict[str, Any]) -> str:
 def _look(row: dict[str, Any]) -> list[Any]:
     """A row without its last column, which is the age."""
     return list(row.get("cells") or [])[:-1]
-
-
-def _document(items: list[dict[str, Any]], form: str, *, single: bool) -> str:
-    """One object as it is, several as a List; without the fields' managers, as kubectl prints."""
-    for item in items:
-        item.setdefault("apiVersion", names.API_VERSION)  # items of a list come without
-        item.setdefault("kind", "Function")
-        item["metadata"].pop("managedFields", None)
-    return printing.document(items[0] if single else {"apiVersion": "v1", "kind": "List", "items": items}, form)

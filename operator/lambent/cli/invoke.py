@@ -14,7 +14,7 @@ import click
 from lambent.model.errors import Refused, Unavailable
 
 from . import answers, flags, functions, identities, payloads, printing, releases
-from .completing import complete_functions
+from .completing import complete_functions, complete_qualifiers
 from .gateways import Call, Door, Outcome
 from .outcomes import CommandFailed, ExitCode
 
@@ -24,7 +24,8 @@ Examples:
   lambent invoke hello '{"name": "you"}'
   lambent invoke hello --file event.json --log-tail
   jq .order orders.json | lambent invoke shop/checkout > answer.json
-  lambent invoke hello --qualifier prod --output json
+  lambent invoke hello:3 --file event.json               # version 3
+  lambent invoke hello --qualifier live --output json    # whatever the alias points to
   lambent invoke hello --invocation-type DryRun          # may I, and is it there?
   lambent invoke hello --endpoint-url https://lambda.example.com
 
@@ -45,7 +46,12 @@ class Where:
 @click.argument("name", shell_complete=complete_functions)
 @click.argument("payload", required=False)
 @click.option("-f", "--file", "file", metavar="FILE", help="Read the payload from FILE; - is standard input.")
-@click.option("--qualifier", metavar="VERSION|ALIAS", help="Version or alias; $LATEST when not given.")
+@click.option(
+    "--qualifier",
+    metavar="VERSION|ALIAS",
+    shell_complete=complete_qualifiers,
+    help="Version or alias; $LATEST when not given. NAME:QUALIFIER says the same.",
+)
 @click.option(
     "--invocation-type",
     type=click.Choice(["RequestResponse", "DryRun"], case_sensitive=False),
@@ -121,12 +127,21 @@ def _send(session: flags.Session, call: Call, where: Where, form: str | None, *,
     identity = identities.choose(cluster, where.identity, namespace, private=door.is_private)
     try:
         with door.invoke(call, identity) as outcome:
+            if form is None:
+                _tell_version(call, outcome)
             return _print(outcome, form, show_log=show_log)
     except CommandFailed as error:
         if error.code is ExitCode.DENIED and not error.hint:
             with suppress(Refused, Unavailable):
                 error.hint = identities.advice(cluster, identity, namespace, door.release)
         raise
+
+
+def _tell_version(call: Call, outcome: Outcome) -> None:
+    """Which version an alias came to."""
+    qualifier = call.qualifier or call.function.reference.qualifier
+    if qualifier and outcome.executed_version and outcome.executed_version != qualifier:
+        click.echo(f"executed version: {outcome.executed_version}", err=True)
 
 
 def _payload(given: str | None, file: str | None) -> bytes:

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from . import flags, functions, printing
-from .completing import complete_functions
+from lambent.model import names
+
+from . import aliases, flags, functions, printing, targets
+from .completing import complete_functions, complete_qualifiers
 from .following import Environments, Extent, Told
 from .log_lines import Line, OneRequest, readable
 from .outcomes import CommandFailed, ExitCode
@@ -20,6 +22,8 @@ Examples:
   lambent logs hello --follow --prefix
   lambent logs hello --since 10m --timestamps
   lambent logs hello --tail 20
+  lambent logs hello:3                   # of the environments of version 3
+  lambent logs hello:live --follow       # of the versions that the alias sends requests to now
   lambent logs hello --request-id 5a1c0f7e-0d3b-4d2e-8a54-2b1f8c6f0c11
   lambent logs hello --previous          # of environments that have ended and are still there
 
@@ -30,6 +34,12 @@ keep them."""
 @click.command(epilog=_EPILOG)
 @click.argument("name", shell_complete=complete_functions)
 @click.option("-f", "--follow", is_flag=True, help="Go on: print new lines, of new environments too.")
+@click.option(
+    "--qualifier",
+    metavar="VERSION|ALIAS",
+    shell_complete=complete_qualifiers,
+    help="Only of this version; of the versions that this alias sends requests to now. All when not given.",
+)
 @click.option("--request-id", metavar="ID", help="Only the lines of this request, from its START to its REPORT.")
 @click.option(
     "--since", type=flags.Duration(), metavar="DURATION", help="Only lines that are newer than this (5m, 1h)."
@@ -47,7 +57,8 @@ def logs(session: flags.Session, name: str, **words: Any) -> int:
         raise click.UsageError("--follow and --previous exclude each other")
     named = functions.parse(name, session.namespace, chosen=session.chosen_namespace is not None)
     function = functions.find(session.cluster, named, session.namespace)
-    environments = Environments(session.cluster, function)
+    versions = _versions(session, function, _qualifier(named, words["qualifier"]))
+    environments = Environments(session.cluster, function, versions)
     printer = _Printer(timestamps=words["timestamps"], prefix=words["prefix"])
     tail = words["tail"] if words["tail"] != -1 else None
     extent = Extent(
@@ -64,8 +75,31 @@ def logs(session: flags.Session, name: str, **words: Any) -> int:
     if words["follow"]:
         printer.print(_told(environments.follow()))
     elif not environments.count():
-        click.echo(f"{name} has no execution environment now: a log goes with its environment", err=True)
+        of = f" of version {', '.join(versions)}" if versions else ""
+        click.echo(f"{name} has no execution environment{of} now: a log goes with its environment", err=True)
     return ExitCode.OK
+
+
+def _qualifier(named: functions.Named, given: str | None) -> str | None:
+    written = named.reference.qualifier
+    if written and given and written != given:
+        raise click.UsageError(f"{named.text!r} and --qualifier {given} name different versions")
+    return given or written
+
+
+def _versions(session: flags.Session, function: dict[str, Any], qualifier: str | None) -> tuple[str, ...]:
+    """The versions that are meant; none: all."""
+    if qualifier is None:
+        return ()
+    if qualifier.isdecimal() or qualifier == names.LATEST:
+        return (qualifier,)
+    target = targets.Target(function, (qualifier,))
+    alias = aliases.find(session.cluster, target, qualifier)
+    click.echo(f"{target.qualified} is at {aliases.traffic(alias)}", err=True)
+    found = tuple(aliases.shares(alias))
+    if not found:
+        raise CommandFailed(ExitCode.NOT_READY, f"the alias {qualifier} points to no version yet")
+    return found
 
 
 def _one_request(

@@ -25,14 +25,15 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "all is well",
-    ExitCode.FUNCTION_FAILED: "the function itself failed (its error is on standard error)",
+    ExitCode.FUNCTION_FAILED: "the function itself failed (its error is on standard error); a version was refused; a "
+    "rollout came back",
     ExitCode.USAGE: "wrong arguments or payload",
     ExitCode.THROTTLED: "throttled (429): try again later",
-    ExitCode.NOT_FOUND: "no such function, version or release",
+    ExitCode.NOT_FOUND: "no such function, version, alias or release",
     ExitCode.DENIED: "not allowed, or not known who asks",
-    ExitCode.UNREACHABLE: "the cluster or the gateway cannot be reached, or gave no answer in time",
+    ExitCode.UNREACHABLE: "the cluster or the gateway cannot be reached, or nothing came in time",
     ExitCode.SERVICE_FAILED: "Lambent failed, not the function",
-    ExitCode.NOT_READY: "the function cannot be invoked in its present state",
+    ExitCode.NOT_READY: "not possible in the present state of the function or its rollout",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
     ExitCode.BROKEN_PIPE: "whoever read the output has gone (as in `lambent logs … | head`)",
 }

@@ -132,7 +132,7 @@ class Alarms:
             self.forget(alias.uid)
             return
         longest = max(alarm.period for alarm in alarms)
-        self._metering.watch(alias.uid, Scope(function_uid, rollout.to_version), float(longest))
+        self._metering.watch(alias.uid, Scope.of(function_uid, rollout.to_version), float(longest))
         names = QueryNames(
             namespace=alias.namespace,
             function=alias.spec.function_name,

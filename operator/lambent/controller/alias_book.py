@@ -37,6 +37,8 @@ class AliasBook:
         self._freshness = Freshness()
         self._aliases: dict[str, AliasObject | MalformedAlias] = {}
         self._named: dict[Name, set[str]] = {}
+        self._referring: dict[Name, dict[str, set[str]]] = {}
+        """Function's name → number of a version → uids: a version may have ten thousand aliases."""
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -75,12 +77,14 @@ class AliasBook:
 
     def references(self, namespace: str, function_name: str) -> Mapping[str, tuple[str, ...]]:
         """Number of a version → names of the aliases that refer to it, sorted."""
-        found: dict[str, set[str]] = {}
-        for alias in self.of_function(namespace, function_name):
-            if not alias.deleting:
-                for number in referred(alias):
-                    found.setdefault(number, set()).add(alias.alias_name)
-        return {number: tuple(sorted(aliases)) for number, aliases in found.items()}
+        name = (namespace, function_name)
+        return {number: self.referring(name, number) for number in self._referring.get(name, ())}
+
+    def referring(self, name: Name, number: str) -> tuple[str, ...]:
+        """Names of the aliases that refer to a version of a function, sorted."""
+        uids = self._referring.get(name, {}).get(number, ())
+        found = (self._aliases[uid] for uid in uids)
+        return tuple(sorted({one.alias_name for one in found if isinstance(one, AliasObject)}))
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -127,10 +131,23 @@ class AliasBook:
             self._named[name].discard(before.uid)
             if not self._named[name]:
                 del self._named[name]
+            for number in _referring(before):
+                self._unrefer(name, number, before.uid)
         if after is not None:
             self._aliases[after.uid] = after
         if isinstance(after, AliasObject):
-            self._named.setdefault((after.namespace, after.spec.function_name), set()).add(after.uid)
+            name = (after.namespace, after.spec.function_name)
+            self._named.setdefault(name, set()).add(after.uid)
+            for number in _referring(after):
+                self._referring.setdefault(name, {}).setdefault(number, set()).add(after.uid)
+
+    def _unrefer(self, name: Name, number: str, uid: str) -> None:
+        numbers = self._referring[name]
+        numbers[number].discard(uid)
+        if not numbers[number]:
+            del numbers[number]
+        if not numbers:
+            del self._referring[name]
 
     def _spread(self, before: AliasObject | MalformedAlias | None, after: AliasObject | MalformedAlias | None) -> None:
         """Tell the versions whose references changed, and rivals for the name."""

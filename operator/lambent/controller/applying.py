@@ -21,10 +21,12 @@ from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import Malformed, Store
-from lambent.core.plan import RecordEvent
+from lambent.controller.version_book import Scope
+from lambent.core.housing import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
 from lambent.core.workload import (
     EnvironmentFacts,
+    Owner,
     PodIdentity,
     WorkloadSettings,
     environment_pod,
@@ -69,12 +71,12 @@ class Tools:
     agent_key: bytes
 
 
-async def create_pods(tools: Tools, function: FunctionObject, facts: EnvironmentFacts, count: int) -> Problem | None:
+async def create_pods(tools: Tools, owner: Owner, facts: EnvironmentFacts, count: int) -> Problem | None:
     """Create environments, in growing batches so that a refusal is met once and not fifty times."""
     batch = FIRST_BATCH
     while count > 0:
         size = min(batch, count)
-        answers = await asyncio.gather(*(_create_pod(tools, function, facts, tools.workload) for _ in range(size)))
+        answers = await asyncio.gather(*(_create_pod(tools, owner, facts, tools.workload) for _ in range(size)))
         problem = next(filter(None, answers), None)
         if problem is not None:
             return problem
@@ -84,16 +86,16 @@ async def create_pods(tools: Tools, function: FunctionObject, facts: Environment
 
 
 async def _create_pod(
-    tools: Tools, function: FunctionObject, facts: EnvironmentFacts, workload: WorkloadSettings
+    tools: Tools, owner: Owner, facts: EnvironmentFacts, workload: WorkloadSettings
 ) -> Problem | None:
-    name = pod_name(function.name, secrets.token_hex(5))
+    name = pod_name(owner.name, secrets.token_hex(5))
     nonce = secrets.token_hex(16)
-    digest = token_digest(agent_token(tools.agent_key, function.namespace, name, nonce))
-    body = environment_pod(function, facts, workload, PodIdentity(name, nonce, digest))
+    digest = token_digest(agent_token(tools.agent_key, owner.namespace, name, nonce))
+    body = environment_pod(owner, facts, workload, PodIdentity(name, nonce, digest))
     query = {"fieldManager": names.FIELD_MANAGER_CONTROLLER}
     for attempt in range(CREATE_TRIES):
         try:
-            pod = await tools.client.request("POST", PODS.collection(function.namespace), body=body, query=query)
+            pod = await tools.client.request("POST", PODS.collection(owner.namespace), body=body, query=query)
         except Unavailable:
             # perhaps it was created and only the answer was lost: the same name again cannot make two
             if attempt == CREATE_TRIES - 1:
@@ -101,29 +103,29 @@ async def _create_pod(
             continue
         except Refused as error:
             if error.status == 409 and error.reason == "AlreadyExists" and attempt > 0:
-                pod = await tools.client.request("GET", PODS.item(function.namespace, name))
-            elif starts_wide(function.spec, workload) and "cpu" in str(error):
+                pod = await tools.client.request("GET", PODS.item(owner.namespace, name))
+            elif starts_wide(owner.configuration, workload) and "cpu" in str(error):
                 # a quota, a LimitRange or a policy: generosity is never the reason why there is no environment
-                return await _create_pod(tools, function, facts, replace(workload, start_cpu_millicores=0))
+                return await _create_pod(tools, owner, facts, replace(workload, start_cpu_millicores=0))
             else:
                 tools.metrics.pods.labels(REFUSED).inc()
                 # without the name, which is another one each time: a refusal said again is the same refusal
-                message = str(error).removeprefix(f'pods "{name}" is forbidden: ').replace(name, function.name)
-                return creation_refused(error.reason, message, function.spec.service_account)
+                message = str(error).removeprefix(f'pods "{name}" is forbidden: ').replace(name, owner.name)
+                return creation_refused(error.reason, message, owner.configuration.service_account)
         tools.store.put_pod(pod)
         tools.metrics.pods.labels(CREATED).inc()
         return None
     raise AssertionError("unreachable")
 
 
-async def retire_pods(tools: Tools, function: FunctionObject, pods: tuple[str, ...]) -> None:
+async def retire_pods(tools: Tools, owner: Owner, pods: tuple[str, ...]) -> None:
     """Ask every gateway to give these environments up, and delete those that nobody uses.
 
     Raises:
         Unavailable: when a gateway did not answer; what the others gave up is deleted all the same.
     """
     urls = tools.board.connected()
-    known = {f"{function.namespace}/{pod}": pod for pod in pods}  # as gateways name them
+    known = {f"{owner.namespace}/{pod}": pod for pod in pods}  # as gateways name them
     answers = await asyncio.gather(*(tools.gateways.retire(url, known) for url in urls), return_exceptions=True)
     said = [answer for answer in answers if isinstance(answer, Retirement)]
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
@@ -133,14 +135,14 @@ async def retire_pods(tools: Tools, function: FunctionObject, pods: tuple[str, .
         retired = frozenset(known)  # those that no gateway knows are used by none
     chosen = tuple(pod for name, pod in known.items() if name in retired and name not in busy)
     tools.metrics.pods.labels(RETIRED).inc(len(chosen))
-    await delete_pods(tools, function.uid, chosen)
+    await delete_pods(tools, owner.scope, chosen)
     for failure in failures:
         raise failure
 
 
-async def delete_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
-    """Delete pods of a Function, each only if it is still the one that was seen. Graceful: the agent drains."""
-    known = {pod.name: pod for pod in tools.store.pods(uid)}
+async def delete_pods(tools: Tools, scope: Scope, pods: Iterable[str]) -> None:
+    """Delete pods of a version, each only if it is still the one that was seen. Graceful: the agent drains."""
+    known = {pod.name: pod for pod in tools.store.pods(scope)}
     for name in pods:
         pod = known.get(name)
         if pod is None or pod.deleting:
@@ -157,9 +159,9 @@ async def delete_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
         tools.metrics.pods.labels(DELETED).inc()
 
 
-async def narrow_pods(tools: Tools, uid: str, pods: Iterable[str]) -> None:
-    """Resize pods of a Function to the CPU they are entitled to. A refusal is told, and changes nothing else."""
-    known = {pod.name: pod for pod in tools.store.pods(uid)}
+async def narrow_pods(tools: Tools, scope: Scope, pods: Iterable[str]) -> None:
+    """Resize pods of a version to the CPU they are entitled to. A refusal is told, and changes nothing else."""
+    known = {pod.name: pod for pod in tools.store.pods(scope)}
     chosen = [known[name] for name in pods if name in known]
     for start in range(0, len(chosen), NARROWED_AT_ONCE):
         await asyncio.gather(*(_narrow_pod(tools, pod) for pod in chosen[start : start + NARROWED_AT_ONCE]))
@@ -183,9 +185,9 @@ async def _narrow_pod(tools: Tools, pod: EnvironmentPod) -> None:
     tools.metrics.pods.labels(NARROWED).inc()
 
 
-def tell_not_narrowed(tools: Tools, uid: str, pods: Iterable[str]) -> None:
+def tell_not_narrowed(tools: Tools, scope: Scope, pods: Iterable[str]) -> None:
     """Count and log pods whose node refused what the API server had taken."""
-    known = {pod.name: pod for pod in tools.store.pods(uid)}
+    known = {pod.name: pod for pod in tools.store.pods(scope)}
     for pod in (known[name] for name in pods if name in known):
         _not_narrowed(tools, pod, f"the node refuses: {pod.resize_refused}")
 
@@ -244,8 +246,15 @@ async def write_status(tools: Tools, function: FunctionObject | Malformed, statu
     return answer is not None
 
 
-async def record(tools: Tools, function: FunctionObject | Malformed, event: RecordEvent) -> None:
+class Kinded(Named, Protocol):
+    """One that says of which kind it is."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+
+
+async def record(tools: Tools, owner: Kinded, event: RecordEvent) -> None:
     """Tell people."""
-    regarding = Regarding(names.API_VERSION, "Function", function.namespace, function.name, function.uid)
+    regarding = Regarding(names.API_VERSION, owner.kind, owner.namespace, owner.name, owner.uid)
     kind = "Warning" if event.warning else "Normal"
     await tools.recorder.record(Happening(regarding, kind, event.reason.value, event.note, "Reconcile"))  # type: ignore[arg-type]

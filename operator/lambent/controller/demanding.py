@@ -1,6 +1,7 @@
 """What gateways say that functions need: one stream from every gateway, dialled by the active controller.
 
-A word that changes what is wanted nudges its Function; the same word again, once a second, only refreshes it.
+A word that changes what is wanted nudges the owner of the environments (a Function, or a Version); the same word again,
+once a second, only refreshes it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from lambent.controller.version_book import Scope
 from lambent.core.scaling import Report
 from lambent.model.environments import Demand, Key
 from lambent.model.errors import Unavailable
@@ -62,10 +64,10 @@ class _Saying:
 class DemandBoard:
     """The last word of every gateway on every key."""
 
-    def __init__(self, nudge: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, nudge: Callable[[Scope], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._nudge = nudge
         self._clock = clock
-        self._sayings: dict[str, dict[tuple[str, Key], _Saying]] = {}
+        self._sayings: dict[Scope, dict[tuple[str, Key], _Saying]] = {}
         self._gateways: dict[str, _Gateway] = {}
         self._listeners: list[Listener] = []
 
@@ -73,16 +75,16 @@ class DemandBoard:
         """Tell somebody of every line, and of every loss."""
         self._listeners.append(listener)
 
-    def reports(self, uid: str) -> tuple[Report, ...]:
-        """What is said of one Function, not older than it counts."""
-        sayings = self._sayings.get(uid)
+    def reports(self, scope: Scope) -> tuple[Report, ...]:
+        """What is said of one version of a function, not older than it counts."""
+        sayings = self._sayings.get(scope)
         if not sayings:
             return ()
         oldest = self._clock() - KEPT_SECONDS
         for place in [place for place, saying in sayings.items() if saying.report.at < oldest]:
             del sayings[place]
         if not sayings:
-            del self._sayings[uid]
+            del self._sayings[scope]
         return tuple(saying.report for saying in sayings.values())
 
     def heard(self) -> bool:
@@ -133,15 +135,15 @@ class DemandBoard:
 
     def note(self, url: str, demand: Demand) -> None:
         """A line came. Gateways name pods `namespace/name`; a Function's pods are all in its own namespace."""
-        uid = demand.key.function_uid
+        scope = (demand.key.function_uid, demand.key.version)
         idle = tuple(replace(idle, pod=idle.pod.rpartition("/")[2]) for idle in demand.idle)
         demand = replace(demand, idle=idle)
         matter = (demand.in_flight, demand.waiting, demand.starting, frozenset(each.pod for each in idle))
-        sayings = self._sayings.setdefault(uid, {})
+        sayings = self._sayings.setdefault(scope, {})
         before = sayings.get((url, demand.key))
         sayings[url, demand.key] = _Saying(Report(url, demand, self._clock()), matter)
         if before is None or before.matter != matter:
-            self._nudge(uid)
+            self._nudge(scope)
         for listener in self._listeners:
             listener.said(url, demand)
 

@@ -52,6 +52,25 @@ class ControllerMetrics:
             ["phase"],
             registry=registry,
         )
+        self.version_reconciles = Histogram(
+            "lambent_controller_version_reconcile_seconds",
+            "Time from taking up a Version to having applied what was decided, by outcome.",
+            ["outcome"],
+            buckets=(0.001, 0.01, 0.1, 1.0, 10.0),
+            registry=registry,
+        )
+        self.publishings = Counter(
+            "lambent_controller_publishings",
+            "Looks at what is to be published or let go of a function's name, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.versions = Counter(
+            "lambent_controller_versions_published", "Versions of functions that were published.", registry=registry
+        )
+        self.versions_deleted = Counter(
+            "lambent_controller_versions_deleted", "Versions that retention let go.", registry=registry
+        )
         self.depth = Gauge("lambent_controller_queue_depth", "Objects that wait to be looked at.", registry=registry)
         self.leading = Gauge("lambent_controller_leading", "1 while this replica leads, else 0.", registry=registry)
         self.fetches = Histogram(

@@ -31,6 +31,7 @@ from lambent.controller.alias_reconciling import AliasReconciler
 from lambent.controller.applying import Tools
 from lambent.controller.collecting import Collector, CollectorMetrics
 from lambent.controller.demanding import DemandBoard, DemandListener
+from lambent.controller.dispatching import Dispatcher
 from lambent.controller.hooking import HookRunner
 from lambent.controller.keys import Keys, ensure_keys
 from lambent.controller.layer_reconciling import LayerReconciler
@@ -38,6 +39,7 @@ from lambent.controller.measuring import ControllerMetrics
 from lambent.controller.metering import Metering
 from lambent.controller.needing import CodeNeeds
 from lambent.controller.policing import PolicyKeeper
+from lambent.controller.publishing import Publisher, key_of
 from lambent.controller.queueing import WorkQueue
 from lambent.controller.reconciling import Reconciler
 from lambent.controller.reference_watches import Manner, ReferenceWatches
@@ -47,12 +49,17 @@ from lambent.controller.store import Nudge, Store
 from lambent.controller.storing import CodeShelf
 from lambent.controller.supplying import supplied
 from lambent.controller.sweeping import Sweeper
+from lambent.controller.version_book import Name
+from lambent.controller.version_reconciling import VersionReconciler
 from lambent.controller.watching import Watcher
 from lambent.core.workload import WorkloadSettings
 from lambent.model import names
 from lambent.model.errors import LambentError, Unavailable
 
 log = logging.getLogger(__name__)
+
+PUBLISHERS = 16
+"""Functions of which versions are published at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +132,8 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
     metrics, pulses = around.metrics, around.pulses
     metrics.leading.set(1)
     queue = WorkQueue(settings.workers)
-    metrics.depth.set_function(lambda: queue.depth)
     store = Store(queue.add)
-    board = DemandBoard(queue.add)
+    board = DemandBoard(store.nudge_owner)
     references = ReferenceBoard(queue.add)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -138,29 +144,24 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
         shelf = CodeShelf(codestore, keys.url, suppliers=suppliers, nudge=queue.add)
         workload = await _workload(settings.workload, client)
         tools = Tools(client, gateways, board, store, references, recorder, metrics, workload, keys.agent)
-        reconciler = Reconciler(tools, shelf, settings.installation)
-        layers = LayerReconciler(tools, shelf, settings.installation.region)
         aliases = _aliases(settings, tools, gateways, session, queue.add)
-
-        def work_on(uid: str) -> Awaitable[float | None]:
-            if store.aliases.has_known(uid):
-                return aliases.reconcile(uid)
-            kind = layers if store.layers.has_known(uid) else reconciler
-            return kind.reconcile(uid)
-
+        asked = WorkQueue(PUBLISHERS)
+        metrics.depth.set_function(lambda: queue.depth + asked.depth)
+        work_with = _dispatcher(settings, tools, shelf, aliases, asked)
         listener = DemandListener(board, gateways)
         sweeper = Sweeper(client, store, settings.namespaces)
         await sweeper.first()  # nothing is decided before everything was seen
         log.info("seen %d functions", len(store.uids()))
         work: dict[str, Coroutine[Any, Any, None]] = {
-            "queue": queue.run(work_on),
+            "queue": queue.run(work_with.work_on),
+            "publishing": asked.run(work_with.publisher.work),
             "watching": Watcher(store, settings.namespaces, pulses).run(),
             "sweeping": sweeper.run(),
             "gateways": _find_gateways(settings, client, listener, pulses),
             "references": ReferenceWatches(client, references, Manner(everywhere=not settings.namespaces)).run(),
         }
         if settings.collect_seconds:
-            needs = CodeNeeds(store, shelf, lambda uid: reconciler.has_judged(uid) or layers.has_judged(uid))
+            needs = CodeNeeds(store, shelf, work_with.has_judged)
             collector = Collector(codestore, keys.url, needs, around.collecting, settings.collecting)
             work["collecting"] = collector.run(settings.collect_seconds)
         if settings.policies is not None:
@@ -176,9 +177,7 @@ async def _work(settings: ControllerSettings, client: KubeClient, keys: Keys, ar
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await listener.close()
-            await reconciler.close()
-            await layers.close()
-            await aliases.close()
+            await work_with.close()
             await shelf.close()
             metrics.leading.set(0)
 
@@ -190,6 +189,22 @@ def _aliases(
     hooks = HookRunner(gateways, tools.board.connected, nudge)
     alarms = Alarms(Metering(tools.board, nudge), PrometheusPolls(prometheus, nudge))
     return AliasReconciler(tools, settings.installation.region, hooks, alarms)
+
+
+def _dispatcher(
+    settings: ControllerSettings, tools: Tools, shelf: CodeShelf, aliases: AliasReconciler, asked: WorkQueue
+) -> Dispatcher:
+    installation = settings.installation
+
+    def ask(name: Name) -> None:
+        asked.add(key_of(name))
+
+    versions = VersionReconciler(tools, ask, installation)
+    functions = Reconciler(tools, shelf, installation, ask)
+    layers = LayerReconciler(tools, shelf, installation.region)
+    return Dispatcher(
+        tools.store, functions, versions, aliases, layers, Publisher(tools, versions, installation.region)
+    )
 
 
 async def _workload(wanted: WorkloadSettings, client: KubeClient) -> WorkloadSettings:

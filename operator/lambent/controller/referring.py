@@ -1,4 +1,4 @@
-"""What Functions refer to: objects by name and resource version, never by what stands in them.
+"""What Functions and their versions refer to: objects by name and resource version, never by what stands in them.
 
 A kind is watched in a namespace only while a Function there refers to one of it, so that ten thousand Functions without
 references cost nothing. Until such a watch has listed, nobody knows what exists: a Function that refers waits so long.
@@ -14,7 +14,10 @@ from lambent.core.readiness import Problem
 from lambent.core.references import Kind, Reference, Versions
 from lambent.core.sources import CodeOwner
 from lambent.model.conditions import Reason
+from lambent.model.versions import VersionObject
 
+Referrer = CodeOwner | VersionObject
+"""What refers to objects of its namespace."""
 Place = tuple[str, Reference]
 """Namespace and object."""
 Scope = tuple[Kind, str | None]
@@ -38,21 +41,25 @@ class ReferenceBoard:
 
     # --- what Functions ask ---------------------------------------------------------------------------------------
 
-    def versions(self, owner: CodeOwner) -> Versions:
+    def versions(self, owner: Referrer) -> Versions:
         """Of what the Function refers to, as far as it exists; from now on its changes nudge the Function."""
-        wanted = references.of(owner.spec)
+        wanted = (
+            references.of_configuration(owner.configuration)
+            if isinstance(owner, VersionObject)
+            else references.of(owner.spec)
+        )
         self._remember(owner.uid, frozenset((owner.namespace, reference) for reference in wanted))
         seen = ((reference, self._versions.get((owner.namespace, reference))) for reference in wanted)
         return {reference: version for reference, version in seen if version is not None}
 
-    def unseen(self, owner: CodeOwner) -> bool:
+    def unseen(self, owner: Referrer) -> bool:
         """Whether what the Function refers to was not looked at yet; it is nudged when that has happened."""
         return any(
             not self._is_listed(reference.kind, namespace) and self._refusal(reference.kind, namespace) is None
             for namespace, reference in self._used.get(owner.uid, ())
         )
 
-    def refusal(self, owner: CodeOwner) -> Problem | None:
+    def refusal(self, owner: Referrer) -> Problem | None:
         """Why it cannot be known whether something exists that the Function refers to."""
         for namespace, reference in sorted(self._used.get(owner.uid, ())):
             message = self._refusal(reference.kind, namespace)

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from lambent.controller.alias_book import AliasBook
 from lambent.controller.freshness import Freshness
 from lambent.controller.layer_book import LayerBook
 from lambent.controller.observed import explain, overtaken, put_each
-from lambent.controller.version_book import Name, VersionBook
+from lambent.controller.version_book import Name, Scope, VersionBook
 from lambent.core import code_texts
 from lambent.model import names
 from lambent.model.arns import account_id
@@ -36,6 +36,7 @@ class Malformed:
     generation: int
     message: str
     status: FunctionStatus
+    kind: ClassVar[str] = "Function"
 
 
 Nudge = Callable[[str], None]
@@ -49,14 +50,15 @@ class Store:
         self._nudge = nudge
         self._functions: dict[str, FunctionObject | Malformed] = {}
         self._named: dict[tuple[str, str], set[str]] = {}
-        self._pods: dict[str, dict[str, EnvironmentPod]] = {}
-        self._pod_homes: dict[str, tuple[str, str]] = {}
-        """Pod uid → (function uid, pod name)."""
+        self._pods: dict[str, dict[str, dict[str, EnvironmentPod]]] = {}
+        """By function uid, version label and name."""
+        self._pod_homes: dict[str, tuple[Scope, str]] = {}
+        """Pod uid → (function uid and version label, pod name)."""
         self._accounts: dict[str, str] = {}
         self._freshness = Freshness()
         self.layers = LayerBook(nudge)
         self.versions = VersionBook(nudge, self._versions_changed)
-        self.aliases = AliasBook(nudge, self.versions.nudge_numbers)
+        self.aliases = AliasBook(nudge, self._references_changed)
         self._inhabitants: Counter[str] = Counter()
         self.moved = asyncio.Event()
         """Set when a namespace got its first Function or lost its last."""
@@ -71,9 +73,13 @@ class Store:
         """Every Function that exists."""
         return list(self._functions)
 
-    def pods(self, uid: str) -> tuple[EnvironmentPod, ...]:
-        """The pods of a Function, those included that we created or deleted a moment ago."""
-        return tuple(self._pods.get(uid, {}).values())
+    def pods(self, scope: Scope) -> tuple[EnvironmentPod, ...]:
+        """The pods of one version of a function, those included that we created or deleted a moment ago."""
+        return tuple(self._pods.get(scope[0], {}).get(scope[1], {}).values())
+
+    def scopes(self, uid: str) -> dict[Scope, tuple[EnvironmentPod, ...]]:
+        """The pods of a function by version."""
+        return {(uid, version): tuple(pods.values()) for version, pods in self._pods.get(uid, {}).items()}
 
     def account(self, namespace: str) -> str | None:
         """The account a namespace is; None until it was seen."""
@@ -92,7 +98,7 @@ class Store:
         ]
         return min(found, key=lambda one: (one.created, one.name), default=None)
 
-    def owner(self, scope: tuple[str, str]) -> str | None:
+    def owner(self, scope: Scope) -> str | None:
         """Uid of the object that owns environments of a Function's uid and a version label; None when it is gone."""
         uid, version = scope
         if version == names.VERSION_LATEST_LABEL:
@@ -160,6 +166,14 @@ class Store:
         self.versions.nudge_named(name, unpublished=True)
         self.aliases.nudge_named(name)
 
+    def _references_changed(self, name: Name, numbers: frozenset[str]) -> None:
+        """An alias refers to other numbers than before: those say so, and retention may let one go."""
+        self.versions.nudge_numbers(name, numbers)
+        for uid in self._named.get(name, ()):
+            function = self._functions.get(uid)
+            if isinstance(function, FunctionObject) and function.spec.version_retention is not None:
+                self._nudge(uid)
+
     def _count(self, namespace: str, change: int) -> None:
         before = self._inhabitants[namespace]
         self._inhabitants[namespace] = before + change
@@ -191,12 +205,13 @@ class Store:
         pod = EnvironmentPod.from_kubernetes(body)
         if pod is None or not self._freshness.is_news(pod.uid, body):
             return
-        home = (pod.key.function_uid, pod.name)
-        before = self._pods.get(home[0], {}).get(pod.name)
-        self._pods.setdefault(home[0], {})[pod.name] = pod
-        self._pod_homes[pod.uid] = home
+        scope = (pod.key.function_uid, pod.key.version)
+        pods = self._pods.setdefault(scope[0], {}).setdefault(scope[1], {})
+        before = pods.get(pod.name)
+        pods[pod.name] = pod
+        self._pod_homes[pod.uid] = (scope, pod.name)
         if pod != before:
-            self._nudge(home[0])
+            self.nudge_owner(scope)
 
     def drop_pod(self, uid: str) -> None:
         """A pod is gone."""
@@ -204,16 +219,26 @@ class Store:
         home = self._pod_homes.pop(uid, None)
         if home is None:
             return
-        pods = self._pods.get(home[0], {})
-        if home[1] in pods and pods[home[1]].uid == uid:
-            del pods[home[1]]
+        (function, version), name = home
+        versions = self._pods.get(function, {})
+        pods = versions.get(version, {})
+        if name in pods and pods[name].uid == uid:
+            del pods[name]
             if not pods:
-                del self._pods[home[0]]
-        self._nudge(home[0])
+                del versions[version]
+            if not versions:
+                del self._pods[function]
+        self.nudge_owner(home[0])
+
+    def nudge_owner(self, scope: Scope) -> None:
+        """Something about the environments of a function's version has changed; nobody hears where nobody owns them."""
+        owner = self.owner(scope)
+        if owner is not None:
+            self._nudge(owner)
 
     def mark_deleting(self, pod: EnvironmentPod) -> None:
         """We asked for this pod's end; events will follow."""
-        pods = self._pods.get(pod.key.function_uid, {})
+        pods = self._pods.get(pod.key.function_uid, {}).get(pod.key.version, {})
         if pod.name in pods and pods[pod.name].uid == pod.uid:
             pods[pod.name] = replace(pods[pod.name], deleting=True)
 

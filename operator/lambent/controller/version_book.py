@@ -6,13 +6,15 @@ Objects may share a number: the oldest one that is not being deleted *holds* it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
 from lambent.controller.freshness import Freshness
 from lambent.controller.observed import explain, overtaken, put_each
+from lambent.core.publishing import Published, newest_of
+from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
 
 Name = tuple[str, str]
@@ -31,6 +33,7 @@ class MalformedVersion:
     generation: int
     message: str
     status: VersionStatus
+    kind: ClassVar[str] = "Version"
 
 
 class VersionBook:
@@ -44,6 +47,10 @@ class VersionBook:
         self._versions: dict[str, VersionObject | MalformedVersion] = {}
         self._named: dict[Name, set[str]] = {}
         self._numbered: dict[Scope, set[str]] = {}
+        self._waiting: dict[Name, set[str]] = {}
+        """Uids of those that are not published yet."""
+        self._published: dict[Name, tuple[Published, ...]] = {}
+        """What was sorted out already; a function with a thousand versions is looked at often."""
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -66,6 +73,24 @@ class VersionBook:
     def of_function(self, namespace: str, function_name: str) -> tuple[VersionObject, ...]:
         """Versions of a function's name, published or not, the oldest object first."""
         return self._sorted(self._named.get((namespace, function_name), ()))
+
+    def waiting(self, namespace: str, function_name: str) -> tuple[VersionObject, ...]:
+        """Versions of a function's name that are not published yet, the oldest object first."""
+        return self._sorted(self._waiting.get((namespace, function_name), ()))
+
+    def published(self, namespace: str, function_name: str) -> tuple[Published, ...]:
+        """What is published under a function's name and is not being deleted, by number and age."""
+        name = (namespace, function_name)
+        if name not in self._named:
+            return ()
+        if name not in self._published:
+            found = (_facts(one) for one in self.of_function(*name) if one.number is not None and not one.deleting)
+            self._published[name] = tuple(sorted(found, key=lambda one: one.number))
+        return self._published[name]
+
+    def newest(self, function: FunctionObject) -> Published | None:
+        """The newest version of this very Function: one of a namesake that is gone is another's."""
+        return newest_of(function, self.published(function.namespace, function.function_name))
 
     def holder(self, scope: Scope) -> VersionObject | None:
         """The object that holds a number of a Function: the oldest that is not being deleted."""
@@ -99,6 +124,15 @@ class VersionBook:
         self._nudge(uid)
         self._spread(before, None)
 
+    def mark_deleting(self, uid: str) -> None:
+        """We asked for this Version's end; events will follow."""
+        before = self._versions.get(uid)
+        if isinstance(before, VersionObject):
+            after = before.model_copy(update={"deleting": True})
+            self._move(before, after)
+            self._nudge(uid)
+            self._spread(before, after)
+
     def nudge_all(self, namespace: str) -> None:
         """The account of this namespace is another one."""
         for uid, version in self._versions.items():
@@ -107,9 +141,8 @@ class VersionBook:
 
     def nudge_named(self, name: Name, *, unpublished: bool = False) -> None:
         """Something about the function of these versions has changed."""
-        for one in self.of_function(*name):
-            if not unpublished or one.number is None:
-                self._nudge(one.uid)
+        for uid in self._waiting.get(name, ()) if unpublished else self._named.get(name, ()):
+            self._nudge(uid)
 
     def nudge_numbers(self, name: Name, numbers: Iterable[str]) -> None:
         """Aliases refer, or referred, to these numbers."""
@@ -125,14 +158,19 @@ class VersionBook:
         if before is not None:
             del self._versions[before.uid]
         if isinstance(before, VersionObject):
-            _discard(self._named, (before.namespace, before.function_name), before.uid)
+            name = (before.namespace, before.function_name)
+            _discard(self._named, name, before.uid)
+            _discard(self._waiting, name, before.uid)
             if before.number is not None:
                 _discard(self._numbered, (before.function_uid, before.number), before.uid)
         if after is not None:
             self._versions[after.uid] = after
         if isinstance(after, VersionObject):
-            self._named.setdefault((after.namespace, after.function_name), set()).add(after.uid)
-            if after.number is not None:
+            name = (after.namespace, after.function_name)
+            self._named.setdefault(name, set()).add(after.uid)
+            if after.number is None:
+                self._waiting.setdefault(name, set()).add(after.uid)
+            else:
                 self._numbered.setdefault((after.function_uid, after.number), set()).add(after.uid)
 
     def _spread(
@@ -141,6 +179,16 @@ class VersionBook:
         """Tell those for whom it matters what is published: rivals for a number, the Function, its aliases."""
         old, new = _published(before), _published(after)
         if old == new:
+            return
+        for facts in (old, new):
+            if facts is not None:
+                self._published.pop(facts[0], None)
+        if (
+            old is not None
+            and new is not None
+            and (old[0], replace(old[1], referenced=new[1].referenced), old[2]) == new
+        ):
+            self._nudge(new[1].function_uid)  # retention may let it go, and to nobody else it matters
             return
         for version in (before, after):
             if isinstance(version, VersionObject):
@@ -161,11 +209,24 @@ class VersionBook:
             self.drop_version(uid)
 
 
-def _published(version: VersionObject | MalformedVersion | None) -> tuple[Name, str, str, bool] | None:
+def _published(version: VersionObject | MalformedVersion | None) -> tuple[Name, Published, bool] | None:
     """What others go by."""
     if not isinstance(version, VersionObject) or version.number is None:
         return None
-    return (version.namespace, version.function_name), version.function_uid, version.number, version.deleting
+    return (version.namespace, version.function_name), _facts(version), version.deleting
+
+
+def _facts(version: VersionObject) -> Published:
+    snapshot = version.configuration
+    return Published(
+        number=int(version.number or 0),
+        function_uid=version.function_uid,
+        revision=snapshot.revision,
+        name=version.name,
+        uid=version.uid,
+        published_by=version.published_by,
+        referenced=bool(version.status.referenced_by),
+    )
 
 
 def _discard(index: dict[tuple[str, str], set[str]], name: tuple[str, str], uid: str) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lambent.model.functions import FunctionStatus
+from lambent.model.versions import VersionStatus
 
 _DIGEST_BYTES = 32
 
@@ -97,6 +98,17 @@ def digests_of(statuses: Iterable[FunctionStatus]) -> frozenset[str]:
         each
         for status in statuses
         for each in (status.code_sha256, *(layer.code_sha256 for layer in status.layers or ()))
+    )
+    return frozenset(digest for text in told if (digest := hex_digest(text)) is not None)
+
+
+def digests_of_versions(statuses: Iterable[VersionStatus]) -> frozenset[str]:
+    """The blobs of published versions: a snapshot keeps its code and its layers, whatever became of both since."""
+    told = (
+        each
+        for status in statuses
+        if (snapshot := status.snapshot) is not None
+        for each in (snapshot.code_sha256, *(layer.code_sha256 for layer in snapshot.layers_in_use or ()))
     )
     return frozenset(digest for text in told if (digest := hex_digest(text)) is not None)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lambent.model.conditions import Reason
 from lambent.model.environments import EnvironmentPod, PodFailure
-from lambent.model.functions import FunctionSpec
+from lambent.model.functions import FunctionConfiguration
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Exhaustion:
     state: frozenset[str]
 
 
-def decide(pods: Iterable[EnvironmentPod], spec: FunctionSpec, state: frozenset[str]) -> Exhaustion:
+def decide(pods: Iterable[EnvironmentPod], spec: FunctionConfiguration, state: frozenset[str]) -> Exhaustion:
     """What to tell of pods that ended since."""
     ended = {pod.uid: pod.blocked for pod in pods if pod.blocked is not None and _is_over(pod, pod.blocked)}
     notes = (_note(failure, spec) for uid, failure in ended.items() if uid not in state)
@@ -33,7 +33,7 @@ def _is_over(pod: EnvironmentPod, failure: PodFailure) -> bool:
     return pod.finished or failure.exit_code is not None
 
 
-def _note(failure: PodFailure, spec: FunctionSpec) -> tuple[Reason, str] | None:
+def _note(failure: PodFailure, spec: FunctionConfiguration) -> tuple[Reason, str] | None:
     if failure.out_of_memory:
         return Reason.OUT_OF_MEMORY, (
             f"An environment ran out of memory (memorySize is {spec.memory_size} MB) and was replaced; the request in "

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from lambent.core.diagnosing import EXIT_ERROR
-from lambent.core.routing import Route
+from lambent.core.routes import Route
 from lambent.model.environments import PodFailure
 
 _OUT_OF_MEMORY = "Runtime.OutOfMemory"

@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from lambent.core.alarms import Window
 from lambent.model.environments import Counters, Key
+from lambent.model.names import LATEST, VERSION_LATEST_LABEL
 
 SECONDS_MAX = 3600.0
 """The longest period of an alarm."""
@@ -29,6 +30,11 @@ class Scope:
     function_uid: str
     version: str
     """`latest` or a number, as in a key."""
+
+    @classmethod
+    def of(cls, function_uid: str, version: str) -> Scope:
+        """The scope of a version as an alias names it, `$LATEST` or a number."""
+        return cls(function_uid, VERSION_LATEST_LABEL if version == LATEST else version)
 
 
 class _Ring:

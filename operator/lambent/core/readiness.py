@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lambent.model.conditions import Condition, ConditionType, Reason
 from lambent.model.environments import EnvironmentPod, PodFailure
 from lambent.model.function_statuses import LayerInUse
 from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus, ImageStatus
 from lambent.model.layers import LayerStatus
+from lambent.model.versions import VersionStatus
 
 MESSAGE_CHARS_MAX = 1024
 STATUS_EVERY_S = 10.0
@@ -34,6 +36,8 @@ TRIED_AGAIN = {
     Reason.IMAGE_UNAVAILABLE: "asking the registry for the image",
 }
 """What keeps code from being had for now, and what is tried again."""
+IN_PASSING = frozenset({Reason.PROGRESSING, Reason.FUNCTION_NOT_FOUND, Reason.FUNCTION_NOT_READY})
+"""Reasons of Ready=False that are no warning: somebody is at work on it, or it is waited for."""
 _AT_WORK = {**TRIED_AGAIN, Reason.PROGRESSING: "fetching the deployment package"}
 _BOUNDED = re.compile(
     "exceeded quota|must specify (limits|requests)|"
@@ -110,6 +114,8 @@ class Findings:
     """Environments that run, of any revision."""
     serving: int = 0
     """Those of them that serve the current one."""
+    latest_version: str | None = None
+    """Number of the newest version that is published of it."""
 
 
 def blockage(pods: Iterable[EnvironmentPod]) -> Problem | None:
@@ -160,6 +166,7 @@ def status_of(function: FunctionObject, findings: Findings, now: str) -> Functio
     fields: dict[str, object] = {
         "observed_generation": function.generation if routable else old.observed_generation,
         "function_arn": findings.arn,
+        "latest_version": findings.latest_version,
         "environments": findings.running,
     }
     if isinstance(code, Obtained) and revisions is not None:
@@ -198,16 +205,25 @@ def malformed_status(old: FunctionStatus, generation: int, message: str, now: st
     return old.model_copy(update={"observed_generation": generation, "conditions": shown})
 
 
-def same(old: FunctionStatus | LayerStatus, new: FunctionStatus | LayerStatus) -> bool:
+Status = FunctionStatus | LayerStatus | VersionStatus
+_Sampled = TypeVar("_Sampled", FunctionStatus, VersionStatus)
+
+
+def find(conditions: Iterable[ConditionStatus], kind: ConditionType) -> ConditionStatus | None:
+    """The condition of a type; None when there is none."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def same(old: Status, new: Status) -> bool:
     """Whether two statuses say the same; the order of conditions says nothing."""
     return _ordered(old) == _ordered(new)
 
 
-def _ordered(status: FunctionStatus | LayerStatus) -> FunctionStatus | LayerStatus:
+def _ordered(status: Status) -> Status:
     return status.model_copy(update={"conditions": sorted(status.conditions, key=lambda one: one.type)})
 
 
-def write_wait(old: FunctionStatus, new: FunctionStatus, since_last_write: float) -> float | None:
+def write_wait(old: _Sampled, new: _Sampled, since_last_write: float) -> float | None:
     """Seconds until a status has to be written: 0 for now, None when it need not be."""
     if same(old, new):
         return None
@@ -216,7 +232,7 @@ def write_wait(old: FunctionStatus, new: FunctionStatus, since_last_write: float
     return 0.0
 
 
-def _unsampled(new: FunctionStatus, old: FunctionStatus) -> FunctionStatus:
+def _unsampled(new: _Sampled, old: _Sampled) -> _Sampled:
     """The new status with the old samples."""
     before = {condition.type: condition for condition in old.conditions}
     conditions = [
@@ -238,15 +254,16 @@ def _conditions(findings: Findings) -> list[Condition]:
         conditions.append(Condition(ConditionType.CODE_STORED, True, Reason.STORED))
     elif findings.code is not None:
         conditions.append(Condition(ConditionType.CODE_STORED, False, findings.code.reason, findings.code.message))
-    if findings.unhealthy is None:
-        conditions.append(Condition(ConditionType.ENVIRONMENTS_HEALTHY, True, Reason.HEALTHY))
-    else:
-        unhealthy = findings.unhealthy
-        conditions.append(Condition(ConditionType.ENVIRONMENTS_HEALTHY, False, unhealthy.reason, unhealthy.message))
-    active = findings.running > 0
-    reason = Reason.ENVIRONMENTS_RUNNING if active else Reason.SCALED_TO_ZERO
-    conditions.append(Condition(ConditionType.ACTIVE, active, reason))
-    return conditions
+    return [*conditions, *environment_conditions(findings.unhealthy, findings.running)]
+
+
+def environment_conditions(unhealthy: Problem | None, running: int) -> list[Condition]:
+    """What is true of environments: whether they can be, and whether there are any."""
+    health = Condition(ConditionType.ENVIRONMENTS_HEALTHY, True, Reason.HEALTHY)
+    if unhealthy is not None:
+        health = Condition(ConditionType.ENVIRONMENTS_HEALTHY, False, unhealthy.reason, unhealthy.message)
+    reason = Reason.ENVIRONMENTS_RUNNING if running else Reason.SCALED_TO_ZERO
+    return [health, Condition(ConditionType.ACTIVE, running > 0, reason)]
 
 
 def _ready(findings: Findings) -> Condition:

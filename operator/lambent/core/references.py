@@ -13,7 +13,7 @@ from typing import Literal
 from lambent.core.readiness import Problem
 from lambent.model.conditions import Reason
 from lambent.model.errors import EFSMountFailure
-from lambent.model.functions import FunctionSpec
+from lambent.model.functions import FunctionConfiguration, FunctionSpec
 from lambent.model.layers import LayerSpec
 
 Specification = FunctionSpec | LayerSpec
@@ -36,7 +36,7 @@ Versions = Mapping[Reference, str]
 """Resource versions of the objects that exist."""
 
 
-def of_environment(spec: FunctionSpec) -> frozenset[Reference]:
+def of_environment(spec: FunctionConfiguration) -> frozenset[Reference]:
     """What environments take variables from."""
     sources = spec.environment.value_from if spec.environment else []
     found = set[Reference]()
@@ -61,7 +61,7 @@ def of_credentials(spec: Specification) -> frozenset[Reference]:
     return frozenset(Reference("Secret", name) for name in (*([held.name] if held else []), *origin.pull_secrets))
 
 
-def of_file_systems(spec: FunctionSpec) -> frozenset[Reference]:
+def of_file_systems(spec: FunctionConfiguration) -> frozenset[Reference]:
     """What environments mount. Which state a claim is in makes no environment another one."""
     return frozenset(Reference("PersistentVolumeClaim", system.claim_name) for system in spec.file_system_configs)
 
@@ -70,10 +70,15 @@ def of(spec: Specification) -> frozenset[Reference]:
     """Everything whose change is a reason to look at the function or layer."""
     code = of_code(spec)
     found = of_credentials(spec) | ({code} if code is not None else frozenset())
-    return found | of_environment(spec) | of_file_systems(spec) if isinstance(spec, FunctionSpec) else found
+    return found | of_configuration(spec) if isinstance(spec, FunctionSpec) else found
 
 
-def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:
+def of_configuration(spec: FunctionConfiguration) -> frozenset[Reference]:
+    """What environments of it need: of a version, whose code stands fast, everything."""
+    return of_environment(spec) | of_file_systems(spec)
+
+
+def find_missing(spec: FunctionConfiguration, versions: Versions) -> Problem | None:
     """What environments need and the namespace does not have; it is picked up when it appears."""
     missing = sorted(reference for reference in of_environment(spec) if reference not in versions)
     if missing:
@@ -87,6 +92,6 @@ def find_missing(spec: FunctionSpec, versions: Versions) -> Problem | None:
     return None
 
 
-def identities(spec: FunctionSpec, versions: Versions) -> dict[str, str]:
+def identities(spec: FunctionConfiguration, versions: Versions) -> dict[str, str]:
     """What of the referenced objects makes an environment another one."""
     return {str(reference): versions.get(reference, "") for reference in sorted(of_environment(spec))}

@@ -23,12 +23,12 @@ from typing import Any
 
 from lambent.core import references
 from lambent.core.references import Versions
-from lambent.model.functions import FunctionSpec
+from lambent.model.functions import FunctionConfiguration
 
 DIGITS = 16
 
 
-def revision(spec: FunctionSpec, code_sha256_hex: str, layers: Sequence[str] = ()) -> str:
+def revision(spec: FunctionConfiguration, code_sha256_hex: str, layers: Sequence[str] = ()) -> str:
     """16 hex digits over configuration, code and layers. Equal for equal publishes, in every process and release.
 
     Of layers the digests count, in their order: what they are called changes nothing in an environment.
@@ -60,7 +60,7 @@ def revision(spec: FunctionSpec, code_sha256_hex: str, layers: Sequence[str] = (
     )
 
 
-def _resources(spec: FunctionSpec) -> dict[str, Any]:
+def _resources(spec: FunctionConfiguration) -> dict[str, Any]:
     """What is not as it is by default. A default said aloud is the same publish."""
     given: dict[str, Any] = {}
     if spec.logging_config and (told := spec.logging_config.told()):
@@ -87,7 +87,7 @@ class Shape:
     """Resource versions of what the function refers to: a changed Secret brings new environments."""
 
 
-def pod_revision(revision: str, version: str, shape: Shape, spec: FunctionSpec) -> str:
+def pod_revision(revision: str, version: str, shape: Shape, spec: FunctionConfiguration) -> str:
     """16 hex digits over revision, version label, images, references and placement."""
     placement = spec.placement.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.placement else {}
     given: dict[str, Any] = {}

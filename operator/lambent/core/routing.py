@@ -1,80 +1,33 @@
 """Which function does a request mean, and with which configuration does it run?
 
-The routing table is fed with Functions and Namespaces as they are observed. A Function is routed only from a status
-that describes its current specification; until then requests run the previous snapshot (LastUpdateStatus InProgress).
+The routing table is fed with Functions, Versions, Aliases and Namespaces as they are observed. A Function is routed
+only from a status that describes its current specification; until then requests run the previous snapshot
+(LastUpdateStatus InProgress). Published versions (`version_routes`) are routed while their function is there, whatever
+state `$LATEST` is in; aliases (`alias_routes`) lead to either.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from lambent.model import names
+from lambent.model.aliases import AliasObject
 from lambent.model.arns import FunctionReference, account_id, function_arn
 from lambent.model.conditions import ConditionType, Reason
 from lambent.model.environments import Key
-from lambent.model.errors import EFSMountFailure, ResourceConflict, ResourceNotFound
-from lambent.model.functions import ConditionStatus, FunctionObject, FunctionStatus
+from lambent.model.errors import EFSMountFailure, LambdaError, ResourceConflict, ResourceNotFound
+from lambent.model.functions import ConditionStatus, FunctionObject
+from lambent.model.versions import VersionObject
+
+from .alias_routes import AliasRoutes
+from .routes import Address, Change, Route, function_route, is_true
+from .version_routes import Owner, Place, VersionRoutes
 
 UNKNOWN_ACCOUNT = "000000000000"
 """Account in the ARN of an error about a namespace that is not watched."""
 
 _STALLED, _PENDING = "Failed", "Pending"
-
-
-@dataclass(frozen=True, slots=True)
-class LayerBlob:
-    """A layer's archive in the code store."""
-
-    sha256: str
-    """Hex."""
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Everything that invoking one published configuration of a function needs."""
-
-    key: Key
-    namespace: str
-    account: str
-    function_name: str
-    arn: str
-    """Unqualified."""
-    revision: str
-    runtime: str
-    handler: str
-    timeout_ms: int
-    memory_mb: int
-    environment: dict[str, str] = field(hash=False, compare=False)
-    """Never logged. Not compared: it is part of what `revision` digests."""
-    code_sha256: str
-    """Hex; empty when the code is the container image."""
-    code_size: int
-    layers: tuple[LayerBlob, ...] = ()
-    """In the order in which they are merged."""
-    version: str = names.LATEST
-    logging: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
-    """As claims have it (`LoggingConfig.told`). Not compared, as `environment`."""
-    tracing_mode: str = "PassThrough"
-    file_systems: tuple[str, ...] = ()
-    """ARNs, as the function names them."""
-
-    def arn_as_invoked(self, qualifier: str | None) -> str:
-        """The ARN that the function sees in its context."""
-        return f"{self.arn}:{qualifier}" if qualifier else self.arn
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an observation changed for one Function object. `after` is None when it is gone or not routable yet."""
-
-    uid: str
-    before: Route | None
-    after: Route | None
-    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +41,11 @@ class _Entry:
     """One Function object: its identity, its snapshot and what its status says."""
 
     uid: str
+    owner: Owner
     name: str
     function_name: str
     created: str
     route: Route | None
-    state: str
     conditions: tuple[ConditionStatus, ...]
 
     def rank(self) -> tuple[bool, str, str]:
@@ -101,7 +54,7 @@ class _Entry:
 
 
 class RoutingTable:
-    """Functions and accounts as observed. No clocks and no I/O; the caller applies the changes it is told."""
+    """Functions, versions, aliases and accounts as observed. The caller applies the changes it is told."""
 
     def __init__(self, region: str, default_namespace: str) -> None:
         self.region = region
@@ -111,6 +64,8 @@ class RoutingTable:
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._named: dict[tuple[str, str], list[_Entry]] = {}
         self._uids: dict[str, _Entry] = {}
+        self._versions = VersionRoutes()
+        self._aliases = AliasRoutes(self._route_for)
 
     # --- namespaces ---------------------------------------------------------------------------------------------
 
@@ -146,14 +101,17 @@ class RoutingTable:
     def _readdress(self, namespace: str) -> list[Change]:
         """Functions seen before their namespace carry zeros in their ARN: put the account in."""
         changes = []
-        account = self.account(namespace)
         for (space, _), entry in self._entries.items():
-            before = entry.route
-            if space == namespace and before is not None and before.account != account:
-                arn = function_arn(self.region, account, entry.function_name)
-                entry.route = replace(before, account=account, arn=arn)
-                changes.append(Change(entry.uid, before, entry.route))
+            if space == namespace:
+                address, before = self._address(space, entry.function_name), entry.route
+                if before is not None and before.account != address.account:
+                    entry.route = address.put_on(before)
+                    changes.append(Change(entry.uid, names.VERSION_LATEST_LABEL, before, entry.route))
+                changes += self._versions.address(entry.uid, address)
         return changes
+
+    def _address(self, namespace: str, function_name: str) -> Address:
+        return Address.of(self.region, namespace, self.account(namespace), function_name)
 
     # --- functions ----------------------------------------------------------------------------------------------
 
@@ -168,74 +126,51 @@ class RoutingTable:
         if function.deleting:
             return changes
         before = known.route if known else None
+        address = self._address(function.namespace, function.function_name)
         entry = _Entry(
             uid=function.uid,
+            owner=(function.namespace, function.uid),
             name=function.name,
             function_name=function.function_name,
             created=function.created,
-            route=self._snapshot(function) or before,
-            state=_STALLED if _is_true(function, ConditionType.STALLED) else _PENDING,
+            route=function_route(function, address) or before,
             conditions=tuple(function.status.conditions),
         )
         self._remove(place)
         self._add(place, entry)
         if entry.route != before:
-            changes.append(Change(entry.uid, before, entry.route))
-        return changes
+            changes.append(Change(entry.uid, names.VERSION_LATEST_LABEL, before, entry.route))
+        changes += self._versions.address(entry.uid, address)
+        return self._followed(address, changes)
 
     def forget_function(self, namespace: str, name: str) -> list[Change]:
-        """A Function object is gone."""
+        """A Function object is gone, and its versions and aliases with it."""
         entry = self._remove((namespace, name))
-        return [Change(entry.uid, entry.route, None, gone=True)] if entry else []
+        if entry is None:
+            return []
+        gone = Change(entry.uid, names.VERSION_LATEST_LABEL, entry.route, None, gone=True)
+        address = self._address(namespace, entry.function_name)
+        return self._followed(address, [gone, *self._versions.unaddress(entry.owner)])
 
-    def objects(self) -> Iterable[tuple[str, str]]:
+    def objects(self) -> Iterable[Place]:
         """(namespace, object name) of every Function that is known."""
         return self._entries.keys()
 
-    def route_of(self, uid: str) -> Route | None:
-        """The current route of one Function object."""
-        entry = self._uids.get(uid)
+    def route_of(self, key: Key) -> Route | None:
+        """The current route of what a key is of: `$LATEST` or a version of one Function object."""
+        if key.version != names.VERSION_LATEST_LABEL:
+            return self._versions.route(key.function_uid, key.version)
+        entry = self._uids.get(key.function_uid)
         return entry.route if entry else None
 
-    def conditions_of(self, uid: str) -> tuple[ConditionStatus, ...]:
-        """The conditions that one Function object's status shows."""
-        entry = self._uids.get(uid)
-        return entry.conditions if entry else ()
-
-    def _snapshot(self, function: FunctionObject) -> Route | None:
-        """The route that this state of the object gives, None when its status does not (yet) describe it."""
-        spec, status = function.spec, function.status
-        code = "" if spec.package_type == "Image" else _hex_digest(status.code_sha256)
-        layers = _layer_blobs(status)
-        if (
-            status.observed_generation != function.generation
-            or not status.revision
-            or not status.pod_revision
-            or code is None
-            or layers is None
-            or _is_true(function, ConditionType.STALLED)
-        ):
-            return None
-        account = self.account(function.namespace)
-        return Route(
-            key=Key(function.uid, names.VERSION_LATEST_LABEL, status.pod_revision),
-            namespace=function.namespace,
-            account=account,
-            function_name=function.function_name,
-            arn=function_arn(self.region, account, function.function_name),
-            revision=status.revision,
-            runtime=spec.runtime or "",
-            handler=spec.handler or "",
-            timeout_ms=spec.timeout * 1000,
-            memory_mb=spec.memory_size,
-            environment=dict(spec.environment.variables) if spec.environment else {},
-            code_sha256=code,
-            code_size=status.code_size or 0,
-            layers=layers,
-            logging=spec.logging_config.told() if spec.logging_config else {},
-            tracing_mode=spec.tracing_mode,
-            file_systems=tuple(system.arn for system in spec.file_system_configs),
-        )
+    def conditions_of(self, key: Key) -> tuple[ConditionStatus, ...]:
+        """The conditions that its status shows: the Function's, or those of the Version that holds the number."""
+        entry = self._uids.get(key.function_uid)
+        if entry is None:
+            return ()
+        if key.version == names.VERSION_LATEST_LABEL:
+            return entry.conditions
+        return self._versions.conditions(entry.owner, key.version) or ()
 
     def _add(self, place: tuple[str, str], entry: _Entry) -> None:
         self._entries[place] = entry
@@ -257,6 +192,61 @@ class RoutingTable:
             del self._named[named]
         return entry
 
+    # --- versions and aliases -----------------------------------------------------------------------------------
+
+    def observe_version(self, version: VersionObject) -> list[Change]:
+        """A Version exists as shown."""
+        return self._published(self._versions.observe(version))
+
+    def forget_version(self, namespace: str, name: str) -> list[Change]:
+        """A Version object is gone."""
+        return self._published(self._versions.forget((namespace, name)))
+
+    def version_objects(self) -> Iterable[Place]:
+        """(namespace, object name) of every Version that is known."""
+        return self._versions.objects()
+
+    def observe_alias(self, alias: AliasObject) -> None:
+        """An Alias exists as shown.
+
+        Raises:
+            ValueError: its status cannot be meant; what was known of it stays.
+        """
+        self._aliases.observe(alias)
+
+    def forget_alias(self, namespace: str, name: str) -> None:
+        """An Alias object is gone."""
+        self._aliases.forget((namespace, name))
+
+    def alias_objects(self) -> Iterable[Place]:
+        """(namespace, object name) of every Alias that is known."""
+        return self._aliases.objects()
+
+    def _published(self, changes: list[Change]) -> list[Change]:
+        for route in (change.before or change.after for change in changes):
+            if route is not None:
+                self._aliases.versions_changed((route.namespace, route.function_name))
+        return changes
+
+    def _followed(self, address: Address, changes: list[Change]) -> list[Change]:
+        """Aliases that waited for a route look again."""
+        if changes:
+            self._aliases.versions_changed((address.namespace, address.function_name))
+        return changes
+
+    def _route_for(self, name: tuple[str, str], version: str) -> Route | None:
+        """The route of `$LATEST` or a number of a function; only one of the objects with its name has a number."""
+        rivals = self._named.get(name)
+        if not rivals:
+            return None
+        if version == names.LATEST:
+            return rivals[0].route
+        for entry in rivals:
+            route = self._versions.route(entry.uid, version)
+            if route is not None:
+                return route
+        return None
+
     # --- requests -----------------------------------------------------------------------------------------------
 
     def space_of(self, reference: FunctionReference, namespace: str) -> str:
@@ -268,8 +258,10 @@ class RoutingTable:
         rivals = self._named.get((namespace, function_name))
         return rivals[0].name if rivals else function_name
 
-    def resolve(self, reference: FunctionReference, qualifier: str, namespace: str | None) -> Route:
+    def resolve(self, reference: FunctionReference, qualifier: str, namespace: str | None, roll: float) -> Route:
         """The route of a request: namespace by the ARN's account, else as asked, else the default.
+
+        `roll`, in [0, 1), decides where an alias has two versions: the additional one gets what is below its weight.
 
         Raises:
             ResourceNotFound: no such function, version or alias, or another region.
@@ -282,18 +274,37 @@ class RoutingTable:
             )
         space = self.space_of(reference, namespace or self.default_namespace)
         rivals = self._named.get((space, reference.name))
-        if rivals is None or qualifier != names.LATEST:
-            account = reference.account or self.account(space)
-            raise self.not_found(account, reference.name, None if qualifier == names.LATEST else qualifier)
+        if qualifier != names.LATEST:
+            return self._qualified((space, reference.name), qualifier, roll, reference.account)
+        if rivals is None:
+            raise self.not_found(reference.account or self.account(space), reference.name)
         entry = rivals[0]
         if entry.route is None:
-            if (unmounted := mount_failure(entry.conditions)) is not None:
-                raise unmounted
-            raise ResourceConflict(
-                "The operation cannot be performed at this time. "
-                f"The function is currently in the following state: {entry.state}"
-            )
+            raise _unroutable(entry.conditions)
         return entry.route
+
+    def _qualified(self, name: tuple[str, str], qualifier: str, roll: float, account: str | None) -> Route:
+        """The route of a version or an alias."""
+        rivals = self._named.get(name)
+        if rivals is not None:
+            route = self._route_for(name, qualifier) or self._aliases.pick(name, qualifier, roll)
+            if route is not None:
+                return route
+            pointing = self._aliases.pointing(name, qualifier)
+            for version in (qualifier,) if pointing is None else pointing.versions:
+                if (refusal := self._refusal(rivals, version)) is not None:
+                    raise refusal
+        raise self.not_found(account or self.account(name[0]), name[1], qualifier)
+
+    def _refusal(self, rivals: list[_Entry], version: str) -> LambdaError | None:
+        """Why a version that is there has no route; None when it is not there."""
+        if version == names.LATEST:
+            return _unroutable(rivals[0].conditions)
+        for entry in rivals:
+            conditions = self._versions.conditions(entry.owner, version)
+            if conditions is not None:
+                return _unroutable(conditions)
+        return None
 
     def not_found(self, account: str, name: str, qualifier: str | None = None) -> ResourceNotFound:
         """Lambda's words for a function that is not there."""
@@ -308,21 +319,11 @@ def mount_failure(conditions: Iterable[ConditionStatus]) -> EFSMountFailure | No
     return None
 
 
-def _is_true(function: FunctionObject, kind: ConditionType) -> bool:
-    return any(condition.type == kind and condition.status == "True" for condition in function.status.conditions)
-
-
-def _layer_blobs(status: FunctionStatus) -> tuple[LayerBlob, ...] | None:
-    """The layers that a status tells; None when a digest is none."""
-    layers = status.layers or ()
-    digests = [_hex_digest(layer.code_sha256) for layer in layers]
-    found = tuple(LayerBlob(digest, layer.code_size) for digest, layer in zip(digests, layers, strict=True) if digest)
-    return found if len(found) == len(digests) else None
-
-
-def _hex_digest(code_sha256: str | None) -> str | None:
-    try:
-        digest = base64.b64decode(code_sha256 or "", validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return digest.hex() if len(digest) == 32 else None
+def _unroutable(conditions: Iterable[ConditionStatus]) -> LambdaError:
+    conditions = tuple(conditions)
+    if (unmounted := mount_failure(conditions)) is not None:
+        return unmounted
+    state = _STALLED if is_true(conditions, ConditionType.STALLED) else _PENDING
+    return ResourceConflict(
+        f"The operation cannot be performed at this time. The function is currently in the following state: {state}"
+    )

@@ -15,7 +15,7 @@ from lambent.core.readiness import Problem
 from lambent.model import environment_variables as variables_rules
 from lambent.model import limits, runtimes
 from lambent.model.conditions import Reason
-from lambent.model.functions import FunctionObject, FunctionSpec
+from lambent.model.functions import FunctionConfiguration, FunctionObject
 
 MANDATORY = "Runtime and Handler are mandatory parameters for functions created with deployment packages."
 NO_IMAGES = "packageType Image is not offered by this installation: its chart value `agent.image` is empty."
@@ -26,20 +26,27 @@ def find_problem(
     function: FunctionObject, installed: Iterable[str], agent_image: str, older: str | None, today: date
 ) -> Problem | None:
     """What only a person can change about this function, or None. `older` is another object with its name."""
-    spec = function.spec
     if older is not None:
         return Problem(
             Reason.DUPLICATE_FUNCTION_NAME,
             f"Function already exist: {function.function_name} (it is the older object {older} in this namespace)",
         )
+    if function.spec.package_type == "Image" and function.spec.code.image_uri is None:
+        return Problem(Reason.INVALID_SPEC, IMAGE_WITHOUT_URI)
+    exists = function.status.revision is not None
+    return find_obstacle(function.spec, installed, agent_image, today, exists=exists)
+
+
+def find_obstacle(
+    spec: FunctionConfiguration, installed: Iterable[str], agent_image: str, today: date, *, exists: bool
+) -> Problem | None:
+    """Why a configuration cannot be run by this installation, or None; `exists` when it could be once."""
     if spec.package_type == "Image":
-        if spec.code.image_uri is None:
-            return Problem(Reason.INVALID_SPEC, IMAGE_WITHOUT_URI)
         return _environment_problem(spec) if agent_image else Problem(Reason.INVALID_IMAGE, NO_IMAGES)
     if not spec.runtime or not spec.handler:
         return Problem(Reason.INVALID_SPEC, MANDATORY)
     if spec.runtime not in installed:
-        return _runtime_problem(spec.runtime, sorted(installed), today, exists=function.status.revision is not None)
+        return _runtime_problem(spec.runtime, sorted(installed), today, exists=exists)
     return _environment_problem(spec)
 
 
@@ -53,7 +60,7 @@ def _runtime_problem(runtime: str, installed: list[str], today: date, *, exists:
     )
 
 
-def _environment_problem(spec: FunctionSpec) -> Problem | None:
+def _environment_problem(spec: FunctionConfiguration) -> Problem | None:
     variables = spec.environment.variables if spec.environment else {}
     if not variables:
         return None

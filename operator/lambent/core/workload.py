@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lambent.model import limits, names, quantities
 from lambent.model.configurations import EphemeralStorage, FileSystemConfig
 from lambent.model.environments import Key
-from lambent.model.functions import FunctionObject, FunctionSpec, Placement
+from lambent.model.functions import FunctionConfiguration, Placement
 
 RUNTIME_UID, RUNTIME_GID = 993, 990
 """Lambda's own sandbox user and group."""
@@ -80,9 +80,37 @@ class Program:
     """The working directory."""
 
 
+class Owner(Protocol):
+    """What has environments of its own: a Function ($LATEST), or the Version that holds a number."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def namespace(self) -> str: ...  # noqa: D102
+
+    @property
+    def uid(self) -> str: ...  # noqa: D102
+
+    @property
+    def function_name(self) -> str:
+        """Lambda's name of the function."""
+
+    @property
+    def configuration(self) -> FunctionConfiguration:
+        """What its environments are made of."""
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        """Function uid and version label, as in the keys of its environments."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
-    """What environments of one key have in common beyond the function's specification."""
+    """What environments of one key have in common beyond the configuration."""
 
     key: Key
     image: str
@@ -100,9 +128,9 @@ class PodIdentity:
     """The pod knows only the hash: a function that reads its pod's environment learns nothing that opens a door."""
 
 
-def pod_name(function_name: str, roll: str) -> str:
-    """Name of a pod: the object's name, shortened so that the whole is a host name, and something random."""
-    return f"{function_name[:_NAME_CHARS_MAX].rstrip('-.')}-{roll}"
+def pod_name(owner_name: str, roll: str) -> str:
+    """Name of a pod: the owner's name, shortened so that the whole is a host name, and something random."""
+    return f"{owner_name[:_NAME_CHARS_MAX].rstrip('-.')}-{roll}"
 
 
 def cpu_limit_millicores(memory_mb: int) -> int:
@@ -111,16 +139,16 @@ def cpu_limit_millicores(memory_mb: int) -> int:
     return min(limits.VCPUS_MAX * 1000, max(1, int(exact + 0.5)))
 
 
-def starts_wide(spec: FunctionSpec, settings: WorkloadSettings) -> bool:
+def starts_wide(spec: FunctionConfiguration, settings: WorkloadSettings) -> bool:
     """Whether environments of it begin with more CPU than its memory entitles them to."""
     return settings.start_cpu_millicores > cpu_limit_millicores(spec.memory_size)
 
 
 def environment_pod(
-    function: FunctionObject, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
+    owner: Owner, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
 ) -> dict[str, Any]:
-    """The manifest of one environment: a bare pod that belongs to its Function and meets Pod Security `restricted`."""
-    spec = function.spec
+    """The manifest of one environment: a bare pod that belongs to its owner and meets Pod Security `restricted`."""
+    spec = owner.configuration
     pod: dict[str, Any] = {
         "restartPolicy": "Never",  # a restarted agent would look unclaimed over the old /tmp
         "hostname": identity.name.rsplit("-", 1)[-1],
@@ -153,12 +181,12 @@ def environment_pod(
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(function, facts, identity),
+        "metadata": _metadata(owner, facts, identity),
         "spec": pod,
     }
 
 
-def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodIdentity) -> dict[str, Any]:
+def _metadata(owner: Owner, facts: EnvironmentFacts, identity: PodIdentity) -> dict[str, Any]:
     labels = {
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         names.LABEL_COMPONENT: names.COMPONENT_ENVIRONMENT,
@@ -168,25 +196,25 @@ def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodId
         names.LABEL_POD_REVISION: facts.key.pod_revision,
         names.LABEL_STATE: "claimed",  # made for its function: no pool to be taken from
     }
-    if function.spec.runtime:
-        labels[names.LABEL_RUNTIME] = function.spec.runtime
-    if len(function.name) <= _LABEL_CHARS_MAX:  # object names may be longer than label values
-        labels[names.LABEL_INSTANCE] = function.name
+    if owner.configuration.runtime:
+        labels[names.LABEL_RUNTIME] = owner.configuration.runtime
+    if len(owner.name) <= _LABEL_CHARS_MAX:  # object names may be longer than label values
+        labels[names.LABEL_INSTANCE] = owner.name
     return {
         "name": identity.name,
-        "namespace": function.namespace,
+        "namespace": owner.namespace,
         "labels": labels,
         "annotations": {
-            names.ANNOTATION_FUNCTION_NAME: function.function_name,
+            names.ANNOTATION_FUNCTION_NAME: owner.function_name,
             names.ANNOTATION_NONCE: identity.nonce,
-            names.ANNOTATION_CPU: str(cpu_limit_millicores(function.spec.memory_size)),
+            names.ANNOTATION_CPU: str(cpu_limit_millicores(owner.configuration.memory_size)),
         },
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,
-                "kind": "Function",
-                "name": function.name,
-                "uid": function.uid,
+                "kind": owner.kind,
+                "name": owner.name,
+                "uid": owner.uid,
                 "controller": True,
                 "blockOwnerDeletion": True,
             }
@@ -195,7 +223,7 @@ def _metadata(function: FunctionObject, facts: EnvironmentFacts, identity: PodId
 
 
 def _container(
-    spec: FunctionSpec, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
+    spec: FunctionConfiguration, facts: EnvironmentFacts, settings: WorkloadSettings, identity: PodIdentity
 ) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": names.CONTAINER_ENVIRONMENT,
@@ -230,7 +258,7 @@ def _restricted() -> dict[str, Any]:
     }
 
 
-def _agent_container(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str, Any]:
+def _agent_container(spec: FunctionConfiguration, settings: WorkloadSettings) -> dict[str, Any]:
     """Copies the agent into its volume, then ends.
 
     Its resources are those of the environment: together they count as much as one of them, and whoever admits the one
@@ -247,7 +275,7 @@ def _agent_container(spec: FunctionSpec, settings: WorkloadSettings) -> dict[str
     }
 
 
-def _referred_variables(spec: FunctionSpec) -> list[dict[str, Any]]:
+def _referred_variables(spec: FunctionConfiguration) -> list[dict[str, Any]]:
     """Variables whose value the kubelet reads: it never passes through the gateway."""
     variables: list[dict[str, Any]] = []
     for source in spec.environment.value_from if spec.environment else ():
@@ -278,7 +306,7 @@ def _values(told: dict[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "value": value.replace("$", "$$")} for name, value in told.items()]
 
 
-def _resources(spec: FunctionSpec, settings: WorkloadSettings, *, code: bool) -> dict[str, Any]:
+def _resources(spec: FunctionConfiguration, settings: WorkloadSettings, *, code: bool) -> dict[str, Any]:
     """Memory is guaranteed, CPU is a share with Lambda's cap (generous at first), storage is a cap.
 
     Pages of a memory-backed /tmp are charged to the container that wrote them, so its size comes on top of the memory.
@@ -313,7 +341,7 @@ def _tmp(storage: EphemeralStorage) -> dict[str, Any]:
     return volume
 
 
-def _file_systems(spec: FunctionSpec) -> list[dict[str, Any]]:
+def _file_systems(spec: FunctionConfiguration) -> list[dict[str, Any]]:
     return [
         {
             "name": f"file-system-{place}",

@@ -16,10 +16,11 @@ from lambent.adapters.http.servers import BoundedServer
 from lambent.adapters.telemetry.metrics import AuthMetrics, Metrics
 from lambent.adapters.telemetry.serving import Health, TelemetryServer
 from lambent.core.routing import RoutingTable
-from lambent.model.environments import EnvironmentPod
+from lambent.model.environments import EnvironmentPod, Key
 
 from . import internal_door
 from .accounts import Accounts
+from .answering import Answering
 from .authenticating import Authenticator, Identify, Tokens
 from .authorizing import Authorize, Counters, Gate, KubernetesGate, OpenGate
 from .bodies import Room
@@ -27,7 +28,9 @@ from .claiming import Claiming, CodeLinks
 from .codes import BlobSource, CodeCache
 from .demand_streams import DemandStreams
 from .environments import Environments
+from .hook_reports import ApplyStatus, HookReports
 from .internal_door import InternalDoor
+from .internal_invocations import InternalInvocations
 from .invoking import Bounds, Invoking
 from .keeping import Keeping
 from .measuring import Measures
@@ -65,6 +68,7 @@ class Outside:
     blobs: BlobSource
     callers: Callers
     make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor]
+    apply_alias_status: ApplyStatus
     clock: Callable[[], float]
     """Seconds since the epoch."""
     spans: Spans | None = None
@@ -99,7 +103,8 @@ class Gateway:
             cold_start=settings.cold_start_timeout_seconds, account_concurrency=settings.account_concurrency
         )
         self._accounts = Accounts(self._bounds.account_concurrency)
-        self.watching = Watching(self.table, self.pools, self.environments, self._measures, self._accounts)
+        self._reports = HookReports(outside.apply_alias_status, outside.clock)
+        self.watching = Watching(self.table, self._reports, self.environments, self._measures, self._accounts)
         self._telemetry = TelemetryServer(registry, Health(live=self._unwell, ready=self._unready))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -136,12 +141,14 @@ class Gateway:
         self.ports["metrics"] = self._telemetry.port
         invoking = Invoking(self.table, self.environments, self._ownership, self._accounts, self._bounds)
         invoking.spans = self._outside.spans
-        door = PublicDoor(self.table, self._gate(), invoking)
+        answering = Answering(self.table, invoking)
+        door = PublicDoor(self._gate(), answering, self._reports)
         room = Room(settings.bodies_bytes)
         self._public = HttpServer(door, lambda: self._draining, door.admit, room)
         authenticator = self._authenticator()
         retiring = Retiring(self.environments, self._ownership)
-        internal = InternalDoor(authenticator, self.pools, self.streams, retiring)
+        invocations = InternalInvocations(self.table, answering)
+        internal = InternalDoor(authenticator, self.pools, self.streams, retiring, invocations)
         self._spawn(self.watching.run(self._outside.source, settings.namespaces))
         self._spawn(self._settle())
         self._spawn(self._sweep())
@@ -209,8 +216,9 @@ class Gateway:
 
     # --- what is asked about it ---------------------------------------------------------------------------------
 
-    def _in_flight(self, uid: str) -> int:
-        return sum(pool.admission.in_flight for pool in self.pools.all() if pool.key.function_uid == uid)
+    def _in_flight(self, key: Key) -> int:
+        """Of all keys of the same function and version."""
+        return sum(pool.admission.in_flight for pool in self.pools.of_version(key))
 
     def _unwell(self) -> str | None:
         return self._broken

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lambent.agent.protocol.claims import Claim, Code
-from lambent.core.routing import Route
+from lambent.core.routes import Route
 from lambent.wire.signed_urls import blob_path, sign_path
 
 from .codes import CodeCache

@@ -1,7 +1,8 @@
 """What the controller is told: one line a second for each active key, and at once when a request finds nothing.
 
-A subscriber hears of every active key when it connects, of changed keys as soon as the loop comes round (many
-changes of one moment are one line), and of a key that became inactive once more, with zeros.
+A subscriber hears of every active key, and of every key that counted anything, when it connects; of changed keys as
+soon as the loop comes round (many changes of one moment are one line); of a key that became inactive once more, with
+zeros; and within a second of every key whose counters grew, active or not.
 """
 
 from __future__ import annotations
@@ -37,10 +38,16 @@ class DemandStreams:
         subscriber = _Subscriber()
         self._subscribers.add(subscriber)
         told: set[Key] = set()
+        counted: dict[Key, int] = {}
+        """What of each key's counters it was told."""
         try:
             while True:
                 active = {pool.key for pool in pools.all() if pool.admission.active}
-                due = (active | told) if subscriber.take_due() else subscriber.changes()
+                due = subscriber.changes()
+                if subscriber.due:
+                    grown = {pool.key: pool.counted for pool in pools.all() if pool.counted}
+                    due = active | told | {key for key, count in grown.items() if counted.get(key) != count}
+                    counted = grown
                 yield self._encode(pools, due) or HEARTBEAT
                 told = (told | due) & active
                 await subscriber.wait(self._interval)
@@ -76,12 +83,10 @@ class _Subscriber:
         changed, self._changed = self._changed, set()
         return changed
 
-    def take_due(self) -> bool:
+    @property
+    def due(self) -> bool:
         """Whether everything is due, because the interval is over (or nothing was said yet)."""
-        if asyncio.get_running_loop().time() < self._next:
-            return False
-        self.changes()
-        return True
+        return asyncio.get_running_loop().time() >= self._next
 
     async def wait(self, interval: float) -> None:
         """Until something changes or the interval is over."""

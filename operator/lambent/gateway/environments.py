@@ -12,8 +12,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from lambent.adapters.agents.doors import AgentDoor
-from lambent.core.routing import Route
-from lambent.model.environments import EnvironmentPod, PodFailure
+from lambent.core.routes import Route
+from lambent.model.environments import EnvironmentPod, Key, PodFailure
 
 from .pools import Pools
 
@@ -126,7 +126,7 @@ class Environments:
         self,
         pools: Pools,
         make_door: Callable[[EnvironmentPod, Callable[[], None]], AgentDoor],
-        route_of: Callable[[str], Route | None],
+        route_of: Callable[[Key], Route | None],
     ) -> None:
         self.pools = pools
         self._make_door = make_door
@@ -209,6 +209,9 @@ class Environments:
     def consider(self, environment: Environment) -> None:
         """Start tending an environment if there is reason to: it runs, and nothing is being done with it."""
         pod = environment.pod
+        if environment.phase is not Phase.RETIRED and self._foreign(environment):
+            log.warning("pod %s says that it is of a function of another namespace: it is not used", environment.name)
+            self._withdraw(environment)
         if environment.phase is not Phase.WAITING or not pod.running or pod.ip is None:
             return
         if environment.seen is None:
@@ -219,14 +222,19 @@ class Environments:
         self._start_tending(environment)
 
     def wanted(self, environment: Environment) -> bool:
-        """Whether its function's current configuration is the one that its pod was made for."""
-        route = self._route_of(environment.key.function_uid)
+        """Whether the current configuration of its function or version is the one that its pod was made for."""
+        route = self._route_of(environment.key)
         return route is not None and route.key == environment.key
 
-    def consider_function(self, uid: str) -> None:
-        """A function's route changed: environments that waited for it may be wanted now."""
+    def _foreign(self, environment: Environment) -> bool:
+        """Whether its function is another namespace's: whoever may create a pod may write any label on it."""
+        route = self._route_of(environment.key)
+        return route is not None and route.namespace != environment.pod.namespace
+
+    def consider_version(self, uid: str, version: str) -> None:
+        """The route of a function's version changed: environments that waited for it may be wanted now."""
         for environment in list(self._known.values()):
-            if environment.key.function_uid == uid:
+            if environment.key.function_uid == uid and environment.key.version == version:
                 self.consider(environment)
 
     def _start_tending(self, environment: Environment) -> None:

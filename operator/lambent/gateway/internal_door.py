@@ -1,4 +1,7 @@
-"""Port 8081: what the controller asks. Every call is authenticated; nothing here is reachable on the public door."""
+"""Port 8081: what the controller asks, invocations among it. Every call is authenticated.
+
+Nothing here is reachable on the public door.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from lambent.model import limits
+
 from .authenticating import Authenticator, Verdict
 from .demand_streams import DemandStreams
+from .internal_invocations import InternalInvocations
 from .pools import Pools
 from .retiring import Retiring
 
@@ -26,11 +32,19 @@ _WORDS = {
 class InternalDoor:
     """The handler of the internal port."""
 
-    def __init__(self, authenticator: Authenticator, pools: Pools, streams: DemandStreams, retiring: Retiring) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        pools: Pools,
+        streams: DemandStreams,
+        retiring: Retiring,
+        invocations: InternalInvocations,
+    ) -> None:
         self._authenticator = authenticator
         self._pools = pools
         self._streams = streams
         self._retiring = retiring
+        self._invocations = invocations
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -42,6 +56,8 @@ class InternalDoor:
                 return await self._demand(request)
             case ("POST", "/v1/retire"):
                 return await self._retire(request)
+            case ("POST", "/v1/invoke"):
+                return await self._invocations.answer(request, await _read(request, limits.REQUEST_BYTES_MAX))
         return _failure(404, "NotFound", "no such call")
 
     async def _demand(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -67,15 +83,15 @@ class InternalDoor:
         return web.json_response({"retired": retired, "busy": busy})
 
 
-async def _read(request: web.BaseRequest) -> bytes | None:
+async def _read(request: web.BaseRequest, most: int = BODY_BYTES_MAX) -> bytes | None:
     """The body; None over the limit. Raises TimeoutError: it does not come."""
-    if (request.content_length or 0) > BODY_BYTES_MAX:
+    if (request.content_length or 0) > most:
         return None
     body = bytearray()
     async with asyncio.timeout(BODY_SECONDS):
         while piece := await request.content.readany():
             body += piece
-            if len(body) > BODY_BYTES_MAX:
+            if len(body) > most:
                 return None
     return bytes(body)
 

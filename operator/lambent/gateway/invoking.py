@@ -17,7 +17,10 @@ from lambent.agent.protocol.refusals import NotClaimed, NotIdle, Refusal, StaleO
 from lambent.core import diagnosing, last_words
 from lambent.core.admission import Account
 from lambent.core.last_words import Lost
-from lambent.core.routing import Route, RoutingTable, mount_failure
+from lambent.core.routes import Route
+from lambent.core.routing import RoutingTable, mount_failure
+from lambent.model import names
+from lambent.model.arns import FunctionReference
 from lambent.model.errors import LambdaError, ServiceFailed, TooManyRequests
 from lambent.wire.eventstream import Completion, failure
 
@@ -25,7 +28,7 @@ from .accounts import Accounts
 from .environments import Environment, Environments, Phase
 from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
 from .ownership import Ownership
-from .pools import ColdStartTimeout, Pool
+from .pools import ColdStartTimeout, Pool, RouteGone
 from .spanning import Course, Spans
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,11 @@ class Request:
     """What a caller wants run."""
 
     request_id: str
+    reference: FunctionReference
+    """As the caller named the function, and in which namespace, so that it can be resolved again …"""
+    namespace: str
+    roll: float
+    """… with the same roll, in [0, 1): it is drawn once for a request."""
     qualifier: str | None
     """As the caller wrote it; None for an unqualified call."""
     trace: str
@@ -63,7 +71,8 @@ class Request:
     cognito_identity: str | None = None
 
 
-Settled = Callable[[Answer | LambdaError], None]
+Settled = Callable[[Answer | LambdaError, str], None]
+"""How it went, and the version that ran it."""
 
 
 class _Running:
@@ -90,7 +99,7 @@ class _Running:
         """Tell the client, if it is still there."""
         settle, self.settle = self.settle, None
         if settle is not None:
-            settle(outcome)
+            settle(outcome, self.route.version)
         elif isinstance(outcome, Answer) and outcome.stream is not None:
             outcome.stream.abandon()
 
@@ -231,31 +240,35 @@ class Invoking:
             return await self._explain(environment, pool, running.request, outcome)
         assert isinstance(outcome, NotStarted)
         self._check(outcome, environment, pool)
-        running.route = self._current(running.route)
+        self._follow(running)
         return await self._until_started(running)
 
     async def _until_started(self, running: _Running) -> Answer:
         """Try environments until one starts the request; each that refuses is out, so this ends.
 
         Raises:
-            ResourceNotFound: the function went away while the request waited.
+            ResourceNotFound: what the caller named went away while the request waited.
             ServiceFailed: no environment in time, or the environment was lost.
         """
         deadline: float | None = None
-        route, request = running.route, running.request
+        request = running.request
         while True:
-            pool = self._pools.of(route)
+            pool = self._pools.of(running.route)
             environment = pool.admission.lend()
             if environment is None:
                 if deadline is None:
                     deadline = self._pools.clock() + self._bounds.cold_start
-                environment = await self._wait(pool, deadline)
+                try:
+                    environment = await self._wait(pool, deadline)
+                except RouteGone:
+                    self._resolve_again(running)
+                    continue
                 pool = self._pools.get(environment.key)  # another one, when the function changed meanwhile
-                route = pool.route or route
+                running.route = pool.route or running.route
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             invocation = self._invocation(running, environment, _into(future))
             try:
-                self._send(invocation, environment, route, request)
+                self._send(invocation, environment, running.route, request)
             except AgentNotConnected:
                 self._environments.again(environment)
             else:
@@ -267,14 +280,27 @@ class Invoking:
                 if isinstance(outcome, AgentUnavailable):
                     return await self._explain(environment, pool, request, outcome)
                 self._check(outcome, environment, pool)
-            route = self._current(route)
+            self._follow(running)
 
-    def _current(self, route: Route) -> Route:
-        """The newest route of the same function."""
-        current = self._table.route_of(route.key.function_uid)
+    def _follow(self, running: _Running) -> None:
+        """Go on with the newest route of the same function and version."""
+        current = self._table.route_of(running.route.key)
         if current is None:
-            raise self._table.not_found(route.account, route.function_name)
-        return current
+            self._resolve_again(running)
+        else:
+            running.route = current
+
+    def _resolve_again(self, running: _Running) -> None:
+        """The version of a request is gone: what its caller named may lead to another one now, by the same roll.
+
+        Never to another function: its caller was not asked about that one.
+        """
+        request, before = running.request, running.route
+        qualifier = request.qualifier or names.LATEST
+        after = self._table.resolve(request.reference, qualifier, request.namespace, request.roll)
+        if after.key.function_uid != before.key.function_uid:
+            raise self._table.not_found(before.account, before.function_name, request.qualifier)
+        running.route = after
 
     async def _wait(self, pool: Pool, deadline: float) -> Environment:
         arrived = self._pools.clock()
@@ -291,7 +317,7 @@ class Invoking:
 
     def _unmounted(self, pool: Pool) -> LambdaError | None:
         """Why waiting is in vain: a file system is not there, and no environment that has it."""
-        unmounted = mount_failure(self._table.conditions_of(pool.key.function_uid))
+        unmounted = mount_failure(self._table.conditions_of(pool.key))
         if unmounted is None or any(
             each.key == pool.key and each.phase is not Phase.RETIRED for each in self._environments.all()
         ):
@@ -299,14 +325,13 @@ class Invoking:
         return unmounted
 
     def _too_slow(self, pool: Pool) -> LambdaError:
-        uid = pool.key.function_uid
-        current = self._table.route_of(uid)
+        current = self._table.route_of(pool.key)
         if current is not None:  # it may have changed while the request waited
             pool = self._pools.of(current)
         start = diagnosing.ColdStart(
             self._bounds.cold_start,
             [environment.pod for environment in self._environments.all() if environment.key == pool.key],
-            self._table.conditions_of(uid),
+            self._table.conditions_of(pool.key),
             pool.claim_failure,
             pool.route.file_systems if pool.route else (),
         )

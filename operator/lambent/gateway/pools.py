@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from lambent.adapters.telemetry.metrics import DURATION_BUCKETS, FunctionMetrics
 from lambent.core.admission import Admission
-from lambent.core.routing import Change, Route
+from lambent.core.routes import Change, Route
 from lambent.model.environments import Counters, Demand, IdleEnvironment, Key
-from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
     from .environments import Environment
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
 
 class ColdStartTimeout(Exception):
     """No environment could be lent in time."""
+
+
+class RouteGone(Exception):
+    """What the request waited for is there no more: it is resolved anew."""
 
 
 class Waiter:
@@ -77,6 +80,11 @@ class Pool:
             counters=Counters(self.invocations, self.errors, self.throttles, tuple(self._buckets)),
         )
 
+    @property
+    def counted(self) -> int:
+        """Grows whenever a counter does."""
+        return self.invocations + self.throttles
+
 
 class Pools:
     """Every pool, and what moves between them when a function changes."""
@@ -86,6 +94,8 @@ class Pools:
         """Told when the controller should hear of a key at once."""
         self._metrics_of = metrics_of
         self._pools: dict[Key, Pool] = {}
+        self._versions: dict[tuple[str, str], list[Pool]] = {}
+        self._outdated: set[Key] = set()
         self.clock = asyncio.get_running_loop().time
 
     def all(self) -> list[Pool]:
@@ -97,7 +107,12 @@ class Pools:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key)
+            self._versions.setdefault((key.function_uid, key.version), []).append(pool)
         return pool
+
+    def of_version(self, key: Key) -> list[Pool]:
+        """Every pool of the function and version that a key is of."""
+        return self._versions.get((key.function_uid, key.version), [])
 
     def find(self, key: Key) -> Pool | None:
         """The pool of a key, if there is one."""
@@ -112,10 +127,19 @@ class Pools:
         return pool
 
     def sweep(self) -> None:
-        """Forget pools of outdated keys that nothing belongs to any more."""
-        for key, pool in list(self._pools.items()):
-            if not pool.admission.active and pool.route is None:
-                del self._pools[key]
+        """Forget pools of outdated keys that nothing belongs to any more.
+
+        One that counted anything must have been found so already the last time: whoever listens has heard of it by
+        then. What has a route is never forgotten: its counters are totals.
+        """
+        found = {key: pool for key, pool in self._pools.items() if pool.route is None and not pool.admission.active}
+        forgotten = {key for key, pool in found.items() if not pool.counted or key in self._outdated}
+        for key in forgotten:
+            pools = self._versions[key.function_uid, key.version]
+            pools.remove(self._pools.pop(key))
+            if not pools:
+                del self._versions[key.function_uid, key.version]
+        self._outdated = found.keys() - forgotten
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -124,7 +148,7 @@ class Pools:
 
         Raises:
             ColdStartTimeout: `deadline` (of the loop's clock) passed.
-            LambdaError: the function went away meanwhile.
+            RouteGone: the function or its version went away meanwhile.
         """
         loop = asyncio.get_running_loop()
         waiter = Waiter(pool, loop.create_future())
@@ -174,10 +198,10 @@ class Pools:
             if was_active:
                 self._changed(pool.key)
 
-    # --- functions ----------------------------------------------------------------------------------------------
+    # --- functions and versions ---------------------------------------------------------------------------------
 
-    def apply(self, change: Change, refusal: LambdaError) -> None:
-        """A function's route changed: its waiters follow it to the new key, or hear `refusal` when it is gone."""
+    def apply(self, change: Change) -> None:
+        """A route changed: its waiters follow it to the new key, or hear RouteGone."""
         before, after = change.before, change.after
         if after is not None:
             self.of(after)
@@ -190,7 +214,7 @@ class Pools:
         waiters = [waiter for waiter in old.admission.take_waiters() if not waiter.future.done()]
         if after is None:
             for waiter in waiters:
-                waiter.future.set_exception(refusal)
+                waiter.future.set_exception(RouteGone())
         elif waiters:
             self._retarget(waiters, self.of(after))
         self._changed(before.key)

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -28,6 +28,7 @@ from lambent.model.identities import Identity
 from lambent.wire.agent_tokens import agent_token
 
 from .assembling import Callers, Gateway, Outside
+from .hook_reports import ApplyStatus
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class KubeSource:
         """See Source."""
         return observe(self._client, resources.FUNCTIONS, namespace=namespace)
 
+    def versions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.VERSIONS, namespace=namespace)
+
+    def aliases(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """See Source."""
+        return observe(self._client, resources.ALIASES, namespace=namespace)
+
     def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
         """See Source."""
         return observe(self._client, resources.PODS, namespace=namespace, selector=names.ENVIRONMENT_SELECTOR)
@@ -67,6 +76,16 @@ def door_maker(agent_key: bytes, port: int = DOOR_PORT) -> Callable[[Environment
     return make
 
 
+def alias_status_writer(client: KubeClient) -> ApplyStatus:
+    """Writes what hooks reported."""
+
+    async def apply(namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        path = resources.ALIASES.item(namespace, name)
+        return await client.apply(path, body, names.FIELD_MANAGER_GATEWAY, force=True, subresource="status")
+
+    return apply
+
+
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run a gateway against the cluster until `stop` is set and everything in flight has ended."""
     tracing = _tracing() if settings.otlp_endpoint else None
@@ -76,6 +95,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             blobs=CodeStoreClient(settings.codestore_url, session),
             callers=_callers(client, settings.auth_audiences),
             make_door=door_maker(settings.agent_key),
+            apply_alias_status=alias_status_writer(client),
             clock=time.time,
             spans=tracing,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lambent.adapters.telemetry.spans import CLAIM, INIT, INVOKE, QUEUE, InvocationSpan, Phase
-from lambent.core.routing import Route
+from lambent.core.routes import Route
 from lambent.wire import tracing
 
 from .environments import Environment

@@ -11,7 +11,8 @@ from lambent.adapters.agents.failures import AgentNotConnected, AgentUnavailable
 from lambent.adapters.telemetry import metrics
 from lambent.agent.protocol.refusals import Refusal
 from lambent.agent.protocol.states import EnvironmentState, State
-from lambent.core.routing import Route
+from lambent.core.routes import Route
+from lambent.model.environments import Key
 from lambent.model.errors import InvalidCode, Unavailable
 
 from .claiming import Claiming
@@ -51,7 +52,7 @@ class Tending:
         environments: Environments,
         ownership: Ownership,
         claiming: Claiming,
-        route_of: Callable[[str], Route | None],
+        route_of: Callable[[Key], Route | None],
         pace: Pace = Pace(),
     ) -> None:
         self._environments = environments
@@ -126,7 +127,7 @@ class Tending:
         return True
 
     async def _claim(self, environment: Environment) -> bool:
-        route = self._route_of(environment.key.function_uid)
+        route = self._route_of(environment.key)
         if route is None or route.key != environment.key:
             return self._unwanted(environment)
         pool = self._pools.of(route)

@@ -1,22 +1,26 @@
-"""Functions, Namespaces and pods as observed, into the routing table and the environments."""
+"""Functions, Versions, Aliases, Namespaces and pods as observed, into the routing table and the environments."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lambent.adapters.kube.observing import Changed, Deleted, Listed, Observation
-from lambent.core.routing import Change, RoutingTable
+from lambent.core.routes import Change
+from lambent.core.routing import RoutingTable
 from lambent.model import names
+from lambent.model.aliases import AliasObject
 from lambent.model.environments import EnvironmentPod
 from lambent.model.functions import FunctionObject
+from lambent.model.versions import VersionObject
 
 from .accounts import Accounts
 from .environments import Environments
+from .hook_reports import HookReports
 from .measuring import Measures
-from .pools import Pools
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,12 @@ class Source(Protocol):
     def functions(self, namespace: str | None) -> AsyncIterator[Observation]:
         """Functions of one namespace, or of all."""
 
+    def versions(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """Versions of one namespace, or of all."""
+
+    def aliases(self, namespace: str | None) -> AsyncIterator[Observation]:
+        """Aliases of one namespace, or of all."""
+
     def pods(self, namespace: str | None) -> AsyncIterator[Observation]:
         """Pods of execution environments of one namespace, or of all."""
 
@@ -38,17 +48,48 @@ class Source(Protocol):
         """Namespaces that are watched."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is done with the objects of one kind."""
+
+    word: str
+    observe: Callable[[dict[str, Any]], list[Change]]
+    """Raises one of _MALFORMED for an object that cannot be read; its last good state stays."""
+    forget: Callable[[str, str], list[Change]]
+    """By namespace and name."""
+    known: Callable[[], Iterable[tuple[str, str]]]
+
+
 class Watching:
     """Applies observations. `synced` is set once every stream has shown all there is."""
 
     def __init__(
-        self, table: RoutingTable, pools: Pools, environments: Environments, measures: Measures, accounts: Accounts
+        self,
+        table: RoutingTable,
+        reports: HookReports,
+        environments: Environments,
+        measures: Measures,
+        accounts: Accounts,
     ) -> None:
         self._table = table
-        self._pools = pools
+        self._reports = reports
+        self._pools = environments.pools
         self._environments = environments
         self._measures = measures
         self._accounts = accounts
+        self._functions = _Kind(
+            "function",
+            lambda body: table.observe_function(FunctionObject.from_kubernetes(body)),
+            table.forget_function,
+            table.objects,
+        )
+        self._versions = _Kind(
+            "version",
+            lambda body: table.observe_version(VersionObject.from_kubernetes(body)),
+            table.forget_version,
+            table.version_objects,
+        )
+        self._aliases = _Kind("alias", self._alias_seen, self._alias_gone, table.alias_objects)
         self._behind: set[str] = {"anything"}
         self.synced = asyncio.Event()
 
@@ -65,6 +106,8 @@ class Watching:
             for namespace in namespaces or (None,):
                 for kind, stream, apply in (
                     ("functions", source.functions, self.apply_functions),
+                    ("versions", source.versions, self.apply_versions),
+                    ("aliases", source.aliases, self.apply_aliases),
                     ("pods", source.pods, self.apply_pods),
                 ):
                     name = f"{kind} of {namespace or 'all namespaces'}"
@@ -124,44 +167,65 @@ class Watching:
         self._accounts.forget(name)
         self._table.forget_namespace(name)
 
-    # --- functions ----------------------------------------------------------------------------------------------
+    # --- functions, versions, aliases ---------------------------------------------------------------------------
 
     def apply_functions(self, observation: Observation, namespace: str | None = None) -> None:
         """Functions become routes."""
+        self._apply(observation, namespace, self._functions)
+
+    def apply_versions(self, observation: Observation, namespace: str | None = None) -> None:
+        """Versions become routes."""
+        self._apply(observation, namespace, self._versions)
+
+    def apply_aliases(self, observation: Observation, namespace: str | None = None) -> None:
+        """Aliases lead to routes, and their hooks report here."""
+        self._apply(observation, namespace, self._aliases)
+
+    def _apply(self, observation: Observation, namespace: str | None, kind: _Kind) -> None:
         match observation:
             case Listed(objects):
                 there = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in objects}
                 for body in objects:
-                    self._function_seen(body)
-                for place in list(self._table.objects()):
+                    self._seen(kind, body)
+                for place in list(kind.known()):
                     if place not in there and namespace in (None, place[0]):
-                        self._changed(self._table.forget_function(*place))
+                        self._changed(kind.forget(*place))
             case Changed(body):
-                self._function_seen(body)
+                self._seen(kind, body)
             case Deleted(body):
-                metadata = body["metadata"]
-                self._changed(self._table.forget_function(metadata["namespace"], metadata["name"]))
+                self._changed(kind.forget(body["metadata"]["namespace"], body["metadata"]["name"]))
 
-    def _function_seen(self, body: dict[str, Any]) -> None:
+    def _seen(self, kind: _Kind, body: dict[str, Any]) -> None:
         try:
-            function = FunctionObject.from_kubernetes(body)
-        except _MALFORMED as error:
-            # One malformed object never stops the others; its last good snapshot stays.
-            name = body.get("metadata", {}).get("name")
-            log.warning("function %s cannot be read: %s", name, type(error).__name__)
+            changes = kind.observe(body)
+        except _MALFORMED as error:  # one malformed object never stops the others
+            log.warning(
+                "%s %s cannot be read: %s", kind.word, body.get("metadata", {}).get("name"), type(error).__name__
+            )
             return
-        self._changed(self._table.observe_function(function))
+        self._changed(changes)
+
+    def _alias_seen(self, body: dict[str, Any]) -> list[Change]:
+        alias = AliasObject.from_kubernetes(body)
+        self._table.observe_alias(alias)
+        self._reports.observe(alias, str(body["metadata"].get("resourceVersion", "")))
+        return []
+
+    def _alias_gone(self, namespace: str, name: str) -> list[Change]:
+        self._table.forget_alias(namespace, name)
+        self._reports.forget(namespace, name)
+        return []
 
     def _changed(self, changes: list[Change]) -> None:
         for change in changes:
             route = change.before or change.after
             if route is None:
                 continue
-            self._pools.apply(change, self._table.not_found(route.account, route.function_name))
+            self._pools.apply(change)
             if change.gone:
                 self._measures.forget(route)
             else:
-                self._environments.consider_function(change.uid)
+                self._environments.consider_version(change.uid, change.version)
 
     # --- pods ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from . import limits
-from .fields import Fields
+from .fields import Fields, ObservedGeneration
 from .function_statuses import ConditionStatus
 from .rollouts import RolloutStep
 from .schemas import Extra, ListType
@@ -161,9 +161,7 @@ class RolloutRecord(Fields):
 class AliasStatus(Fields):
     """What is true of the alias now. `routing` is what gateways go by; spec is never written."""
 
-    observed_generation: Annotated[
-        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
-    ] = None
+    observed_generation: ObservedGeneration = None
     conditions: Annotated[
         list[ConditionStatus],
         Field(

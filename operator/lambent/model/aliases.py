@@ -11,7 +11,7 @@ from pydantic import Field
 
 from . import limits, names
 from .alias_statuses import AliasStatus, Weight
-from .fields import Fields, KubernetesName
+from .fields import Fields, KubernetesName, NobodyLooked
 from .rollouts import Rollout
 from .schemas import Column, Extra, KindFacts, Rule
 from .versions import FunctionName, owner_function
@@ -190,7 +190,9 @@ class Alias(Fields):
         selectable_fields=(".spec.functionName",),
     )
     spec: Annotated[AliasSpec, Field(description="Where the alias is to point.")]
-    status: Annotated[AliasStatus, Field(default_factory=AliasStatus, description="What is true of it now.")]
+    status: Annotated[
+        AliasStatus, Field(default_factory=AliasStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class AliasObject(Fields):

@@ -109,7 +109,7 @@ class FileSystemConfig(Fields):
             description="Where the function finds it: one folder directly under /mnt/.",
         ),
     ]
-    read_only: Annotated[bool, Field(description="Mount it without the right to write.")] = False
+    read_only: Annotated[bool, Field(description="Mount it without the right to write. Default: false.")] = False
 
     @property
     def claim_name(self) -> str:

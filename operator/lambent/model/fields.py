@@ -7,9 +7,16 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .schemas import Rule
+from .schemas import Extra, Rule
 
 KubernetesName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+UNOBSERVED = -1
+"""The generation that a status describes which nobody has written yet."""
+ObservedGeneration = Annotated[
+    int | None, Field(ge=UNOBSERVED, description="Generation of the specification that this status describes.")
+]
+NobodyLooked = Extra({"default": {"observedGeneration": UNOBSERVED}})
+"""Of `status`: kstatus takes an object without observedGeneration for current, so the API server fills one in."""
 
 
 class Fields(BaseModel):

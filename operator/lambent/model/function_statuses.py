@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from . import limits
-from .fields import Fields
+from .fields import Fields, ObservedGeneration
 from .schemas import Extra, ListType
 
 
@@ -66,9 +66,7 @@ class LayerInUse(Fields):
 class FunctionStatus(Fields):
     """What is true of the function now."""
 
-    observed_generation: Annotated[
-        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
-    ] = None
+    observed_generation: ObservedGeneration = None
     conditions: Annotated[
         list[ConditionStatus],
         Field(

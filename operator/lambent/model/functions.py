@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from . import limits
+from . import limits, names
 from .codes import Code, ConfigMapCode, SecretReference
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
-from .fields import Fields, KubernetesName
+from .fields import Fields, KubernetesName, NobodyLooked
 from .function_configurations import Environment, FunctionConfiguration, ImageConfig, KeyReference, VariableSource
 from .function_specs import FunctionSpec, VersionRetention
 from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
@@ -86,7 +86,9 @@ class Function(Fields):
         selectable_fields=(".spec.runtime", ".spec.functionName"),
     )
     spec: Annotated[FunctionSpec, Field(description="What the function is to be.")]
-    status: Annotated[FunctionStatus, Field(default_factory=FunctionStatus, description="What is true of it now.")]
+    status: Annotated[
+        FunctionStatus, Field(default_factory=FunctionStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class FunctionObject(Fields):
@@ -105,6 +107,21 @@ class FunctionObject(Fields):
     def function_name(self) -> str:
         """Lambda's name of the function."""
         return self.spec.function_name or self.name
+
+    @property
+    def kind(self) -> str:
+        """The kind."""
+        return Function.facts.kind
+
+    @property
+    def configuration(self) -> FunctionConfiguration:
+        """What its environments are made of."""
+        return self.spec
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        """Function uid and version, as in the keys of its environments."""
+        return self.uid, names.VERSION_LATEST_LABEL
 
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> FunctionObject:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from . import limits
 from .codes import LayerContent, Origin
-from .fields import Fields, KubernetesName
+from .fields import Fields, KubernetesName, NobodyLooked, ObservedGeneration
 from .function_statuses import ConditionStatus
 from .schemas import Column, Extra, KindFacts, ListType, Rule
 
@@ -93,9 +93,7 @@ class LayerSpec(LayerMetadata):
 class LayerStatus(Fields):
     """What is true of the layer now."""
 
-    observed_generation: Annotated[
-        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
-    ] = None
+    observed_generation: ObservedGeneration = None
     conditions: Annotated[
         list[ConditionStatus],
         Field(
@@ -170,7 +168,9 @@ class Layer(Fields):
         selectable_fields=(".spec.layerName",),
     )
     spec: Annotated[LayerSpec, Field(description="What the layer is to be.")]
-    status: Annotated[LayerStatus, Field(default_factory=LayerStatus, description="What is true of it now.")]
+    status: Annotated[
+        LayerStatus, Field(default_factory=LayerStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class LayerObject(Fields):

@@ -48,6 +48,8 @@ ENVIRONMENT_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_COMPONENT}={COMP
 FIELD_MANAGER_CONTROLLER = "lambent-controller"
 FIELD_MANAGER_GATEWAY = "lambent-gateway"
 """Of what hooks reported, in the status of an Alias."""
+FIELD_MANAGER_CLI = "lambent-cli"
+"""Of what the command line sets in the specification of an Alias."""
 INTERNAL_AUDIENCE = "lambent-internal"
 VERB_INVOKE = "invoke"
 """The right on functions.lambent.dev that a caller of the public door needs."""

@@ -30,10 +30,11 @@ class Toleration(Fields):
 class TopologySpread(Fields):
     """How environments of the function spread over a topology; the label selector is ours."""
 
-    max_skew: Annotated[int, Field(ge=1, description="Most difference between two domains.")] = 1
+    max_skew: Annotated[int, Field(ge=1, description="Most difference between two domains. Default: 1.")] = 1
     topology_key: Annotated[str, Field(min_length=1, max_length=317, description="Node label that names the domain.")]
     when_unsatisfiable: Annotated[
-        Literal["DoNotSchedule", "ScheduleAnyway"], Field(description="What to do when the skew cannot be kept.")
+        Literal["DoNotSchedule", "ScheduleAnyway"],
+        Field(description="What to do when the skew cannot be kept. Default: ScheduleAnyway."),
     ] = "ScheduleAnyway"
 
 

@@ -105,9 +105,10 @@ class Alarm(Fields):
     metric: Annotated[
         Literal["ErrorRate", "Errors", "DurationP99", "Throttles"] | None,
         Field(
-            description="Of the new version, over the period: ErrorRate (function errors in percent of the "
-            "invocations), Errors and Throttles (their number), DurationP99 (milliseconds, from the gateways' "
-            "histogram). Counted by the gateways; no Prometheus is needed."
+            description="Of the new version, over the period: Errors (function errors, and requests for which an "
+            "environment was lost or could not be had), ErrorRate (these in percent of the invocations), Throttles, "
+            "DurationP99 (milliseconds, from the gateways' histogram). Counted by the gateways; no Prometheus is "
+            "needed."
         ),
     ] = None
     prometheus: Annotated[PrometheusQuery | None, Field(description="Instead of metric: a PromQL query.")] = None
@@ -119,24 +120,29 @@ class Alarm(Fields):
             "LessThanThreshold",
             "LessThanOrEqualToThreshold",
         ],
-        Field(description="How, in CloudWatch's words; when it holds, the alarm is on."),
+        Field(description="How, in CloudWatch's words; when it holds, the alarm is on. Default: GreaterThanThreshold."),
     ] = "GreaterThanThreshold"
     period: Annotated[
-        int, Field(ge=5, le=3600, description="Seconds that metric looks back, not beyond the rollout's begin.")
+        int,
+        Field(
+            ge=5, le=3600, description="Seconds that metric looks back, not beyond the rollout's begin. Default: 60."
+        ),
     ] = 60
     minimum_samples: Annotated[
         int,
         Field(
             ge=1,
             le=1_000_000,
-            description="With fewer invocations in the period, ErrorRate and DurationP99 are missing data.",
+            description="With fewer invocations in the period, ErrorRate and DurationP99 are missing data. "
+            "Default: 10.",
         ),
     ] = 10
     treat_missing_data: Annotated[
         Literal["notBreaching", "breaching", "missing"],
         Field(
             description="What missing data means: nothing (notBreaching), a breach (breaching), or that the rollout "
-            "waits (missing). A source that cannot be asked is no missing data: the rollout waits in any case."
+            "waits (missing). A source that cannot be asked is no missing data: the rollout waits in any case. "
+            "Default: notBreaching."
         ),
     ] = "notBreaching"
 

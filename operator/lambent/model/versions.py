@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from . import limits, names
-from .fields import Fields
+from .fields import Fields, NobodyLooked, ObservedGeneration
 from .function_configurations import FunctionConfiguration
 from .function_statuses import ConditionStatus, ImageStatus, LayerInUse
 from .schemas import Column, Extra, KindFacts, ListType, Rule
@@ -112,9 +112,7 @@ class VersionStatus(Fields):
             "FieldValueForbidden",
         ),
     )
-    observed_generation: Annotated[
-        int | None, Field(ge=0, description="Generation of the specification that this status describes.")
-    ] = None
+    observed_generation: ObservedGeneration = None
     conditions: Annotated[
         list[ConditionStatus],
         Field(
@@ -150,6 +148,17 @@ class VersionStatus(Fields):
         None
     )
 
+    def applied(self, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """As `Fields.applied`, and of the snapshot what was given and no more.
+
+        A later release knows more fields. Their defaults, written into a snapshot that was taken before, would be a
+        change of it, which the API server refuses.
+        """
+        dumped = super().applied(without)
+        if self.snapshot is not None and "snapshot" in dumped:
+            dumped["snapshot"] = _given(self.snapshot, dumped["snapshot"])
+        return dumped
+
 
 class Version(Fields):
     """A published version of a function: immutable, with a number that is never given twice."""
@@ -176,7 +185,9 @@ class Version(Fields):
         selectable_fields=(".spec.functionName",),
     )
     spec: Annotated[VersionSpec, Field(description="What is to be published. Immutable.")]
-    status: Annotated[VersionStatus, Field(default_factory=VersionStatus, description="What is true of it now.")]
+    status: Annotated[
+        VersionStatus, Field(default_factory=VersionStatus, description="What is true of it now."), NobodyLooked
+    ]
 
 
 class VersionObject(Fields):
@@ -191,10 +202,22 @@ class VersionObject(Fields):
     owner_uid: str
     """Uid of the Function by the owner reference; empty until it was published. Anybody may write it, so that only
     the garbage collector goes by it."""
-    by_function: bool = False
-    """Made by `spec.publish` of the Function, not by a person: named `<function object>.<number>`."""
+    published_by: str = ""
+    """Who made the object, by its label; empty for a person's."""
+    marks: tuple[str, str] = ("", "")
+    """Function uid and number as its labels say: for who selects by them, never believed."""
     spec: VersionSpec
     status: VersionStatus
+
+    @property
+    def kind(self) -> str:
+        """The kind."""
+        return Version.facts.kind
+
+    @property
+    def by_function(self) -> bool:
+        """Whether `spec.publish` of the Function made it: it is named `<function object>.<number>`."""
+        return self.published_by == names.PUBLISHED_BY_FUNCTION
 
     @property
     def function_name(self) -> str:
@@ -211,6 +234,18 @@ class VersionObject(Fields):
         """The number, once it is published with its snapshot."""
         return self.status.version if self.status.snapshot is not None and self.status.function_uid else None
 
+    @property
+    def configuration(self) -> VersionSnapshot:
+        """What its environments are made of. Only of a published one."""
+        assert self.status.snapshot is not None
+        return self.status.snapshot
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        """Function uid and version, as in the keys of its environments. Only of a published one."""
+        assert self.number is not None
+        return self.function_uid, self.number
+
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> VersionObject:
         """Parse an object of the API server.
@@ -219,6 +254,7 @@ class VersionObject(Fields):
             pydantic.ValidationError: when the object does not have the shape of the kind.
         """
         metadata = body["metadata"]
+        labels = metadata.get("labels") or {}
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
@@ -227,10 +263,23 @@ class VersionObject(Fields):
             created=metadata.get("creationTimestamp", ""),
             deleting=bool(metadata.get("deletionTimestamp")),
             owner_uid=owner_function(metadata),
-            by_function=(metadata.get("labels") or {}).get(names.LABEL_PUBLISHED_BY) == names.PUBLISHED_BY_FUNCTION,
+            published_by=labels.get(names.LABEL_PUBLISHED_BY, ""),
+            marks=(labels.get(names.LABEL_FUNCTION_UID, ""), labels.get(names.LABEL_VERSION, "")),
             spec=VersionSpec.model_validate(body["spec"]),
             status=VersionStatus.model_validate(body.get("status") or {}),
         )
+
+
+def _given(fields: Fields, dumped: dict[str, Any]) -> dict[str, Any]:
+    """What of a dump was given, at whatever depth."""
+    given: dict[str, Any] = {}
+    for name, field in type(fields).model_fields.items():
+        key = field.serialization_alias or name
+        if name not in fields.model_fields_set or key not in dumped:
+            continue
+        value = getattr(fields, name)
+        given[key] = _given(value, dumped[key]) if isinstance(value, Fields) else dumped[key]
+    return given
 
 
 def owner_function(metadata: dict[str, Any]) -> str:

@@ -76,7 +76,7 @@ def type_schema(annotation: Any) -> Schema:
         case typing.Literal:
             schema = {"type": "string", "enum": list(arguments)}
         case builtins.list:
-            schema = {"type": "array", "items": type_schema(arguments[0])}
+            schema = {"type": "array", "items": _without_defaults(type_schema(arguments[0]))}
         case builtins.dict:
             schema = {"type": "object", "additionalProperties": type_schema(arguments[1])}
         case _ if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
@@ -86,6 +86,17 @@ def type_schema(annotation: Any) -> Schema:
         case _:
             raise NotStructural(f"{annotation} has no structural schema")
     return schema
+
+
+def _without_defaults(item: Schema) -> Schema:
+    """In items of lists the API server fills in nothing; readers do.
+
+    `kubectl apply` and Argo CD compare a list as a whole: what is filled in there would be a change for ever.
+    """
+    item.pop("default", None)
+    for child in item.get("properties", {}).values():
+        _without_defaults(child)
+    return item
 
 
 def rule_entry(rule: Rule) -> Schema:

@@ -1,4 +1,11 @@
-"""Demand: one NDJSON line a key, from gateways to the active controller (`GET /v1/demand`)."""
+"""Demand: one NDJSON line a key, from gateways to the active controller (`GET /v1/demand`).
+
+`counters` are totals of this gateway for this key: they begin at zero when it starts and with every podRevision, and
+never fall while the key has a route. `invocations` are those that ended; `errors` those of them that did not succeed:
+function errors, and environments that were lost or not to be had in time (the caller saw a 5xx): a version that
+cannot start is as bad as one that fails. `throttles` (429) are not among the invocations. `durationBuckets` are the
+counts of `lambent_duration_seconds`, not cumulated, the last one without an upper bound.
+"""
 
 from __future__ import annotations
 

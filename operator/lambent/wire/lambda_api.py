@@ -46,6 +46,7 @@ Fields = list[tuple[bytes, bytes]]
 REQUEST_ID = b"x-amzn-RequestId"
 TRACE_ID = b"X-Amzn-Trace-Id"
 LOG_RESULT = b"X-Amz-Log-Result"
+EXECUTED_VERSION = b"X-Amz-Executed-Version"
 PAYLOAD_TYPE = b"X-Lambent-Payload-Content-Type"
 """Ours: AWS tells it to function URLs only."""
 FUNCTION_ERROR_FIELD = (b"X-Amz-Function-Error", b"Unhandled")
@@ -109,6 +110,36 @@ def parse_target(method: str, raw_target: bytes) -> Target:
         )
     qualifier = asked or reference.qualifier
     return Target(reference, qualifier or names.LATEST, qualifier is not None, streaming)
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_internal_target(text: str) -> tuple[str, Target]:
+    """The namespace and what is meant in it: `<namespace>/<function>[:<qualifier>]`, of the header Lambent-Target.
+
+    Raises:
+        ValidationFailed: it is none.
+    """
+    namespace, slash, name = text.partition("/")
+    if not slash or not _NAMESPACE_NAME.fullmatch(namespace):
+        raise _constraint(text, "Lambent-Target", "be <namespace>/<function>:<qualifier>")
+    reference = _function_reference(name)
+    qualifier = reference.qualifier
+    return namespace, Target(reference, qualifier or names.LATEST, qualifier is not None)
+
+
+def parse_roll(text: str) -> float:
+    """What decides between the versions of an alias, of the header Lambent-Roll.
+
+    Raises:
+        ValidationFailed: it is no number from 0 to below 1.
+    """
+    try:
+        roll = float(text)
+    except ValueError:
+        roll = -1.0
+    if not 0 <= roll < 1:
+        raise _constraint(text, "Lambent-Roll", "be a number from 0 to below 1")
+    return roll
 
 
 def _function_reference(text: str) -> FunctionReference:
@@ -241,7 +272,7 @@ def answer_fields(request_id: str, trace: str, version: str) -> Fields:
         _JSON,
         (REQUEST_ID, request_id.encode()),
         _NOT_REMAPPED,
-        (b"X-Amz-Executed-Version", version.encode()),
+        (EXECUTED_VERSION, version.encode()),
         (TRACE_ID, trace.encode()),
     ]
 
@@ -251,7 +282,7 @@ def stream_fields(request_id: str, trace: str, version: str, payload_type: str |
     fields = [
         (b"Content-Type", eventstream.CONTENT_TYPE.encode()),
         (REQUEST_ID, request_id.encode()),
-        (b"X-Amz-Executed-Version", version.encode()),
+        (EXECUTED_VERSION, version.encode()),
         (TRACE_ID, trace.encode()),
     ]
     if payload_type:
@@ -259,9 +290,9 @@ def stream_fields(request_id: str, trace: str, version: str, payload_type: str |
     return fields
 
 
-def dry_run_fields(request_id: str, trace: str) -> Fields:
-    """Headers of the answer to a DryRun, which is 204."""
-    return [(REQUEST_ID, request_id.encode()), (TRACE_ID, trace.encode())]
+def dry_run_fields(request_id: str, trace: str, version: str) -> Fields:
+    """Headers of the answer to a DryRun, which is 204; the version is the one that would have run."""
+    return [(REQUEST_ID, request_id.encode()), (EXECUTED_VERSION, version.encode()), (TRACE_ID, trace.encode())]
 
 
 def encode_error(error: LambdaError, request_id: str) -> tuple[Fields, bytes]:

@@ -225,6 +225,8 @@ class FakeApi:
             if owners:
                 owners = {one["uid"]: one for one in after["metadata"].get("ownerReferences") or []} | owners
                 after["metadata"]["ownerReferences"] = list(owners.values())
+            if labels := body["metadata"].get("labels"):
+                merge(after["metadata"], {"labels": labels})
         if after == here:
             return reply(here)
         return reply(self._store(item, after, "MODIFIED"))

@@ -1,0 +1,6 @@
+-- The controller reads the annotation.
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["lambent.dev/rollout"] = "pause"
+return obj
