@@ -54,8 +54,9 @@ class Versions:
 
     def refused(self, *arguments: str) -> str:
         """What kubectl says of something that is refused."""
-        command = [self.cluster.kubectl, "--kubeconfig", self.cluster.kubeconfig, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        command = self.cluster.kubectl_command(*arguments)
+        environment = self.cluster.environment()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode != 0, done.stdout
         return done.stderr
 
@@ -159,20 +160,46 @@ def test_a_version_that_an_alias_refers_to_cannot_be_deleted(driver: Driver, ver
     assert versions.number(again) == "2"
 
 
-def test_a_namespace_takes_its_versions_along(driver: Driver, versions: Versions) -> None:
-    """Also those that aliases refer to, and those of which the status says so for ever: no release watches here."""
-    namespace = f"lambent-test-{secrets.token_hex(4)}"
-    versions.cluster.run_kubectl("create", "namespace", namespace)
-    driver.namespace, before = namespace, driver.namespace
-    try:
-        name = versions.apply("Version", "v", functionName="hello")
-        status = json.dumps({"status": {"referencedBy": ["live"]}})
-        versions.cluster.run_kubectl(
-            "patch", "-n", namespace, f"fnv/{name}", "--subresource=status", "--type=merge", "-p", status
-        )
-        versions.cluster.run_kubectl("delete", "namespace", namespace, "--timeout=60s")
-    finally:
-        driver.namespace = before
+@pytest.fixture
+def guarded(versions: Versions, namespace: str) -> Iterator[str]:
+    """A fresh namespace that no release watches, guarded by a copy of the release's policy."""
+    made = []
+    for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding"):
+        found = versions.cluster.get(kind, "lambent-lambent-test-system-version-references")
+        found["metadata"] = {"name": namespace}
+        found.pop("status", None)
+        if kind == "validatingadmissionpolicy":
+            [only] = found["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+            only["values"] = [namespace]
+        else:
+            found["spec"]["policyName"] = namespace
+        versions.cluster.run_kubectl("create", "-f", "-", stdin=json.dumps(found))
+        made.append(f"{kind}/{namespace}")
+    yield namespace
+    versions.cluster.run_kubectl("delete", *made)
+
+
+def test_a_namespace_takes_its_versions_along(versions: Versions, guarded: str) -> None:
+    """Also those that aliases refer to, as their status says for ever: nobody keeps it here."""
+    spec = {"functionName": "hello"}
+    body = {"apiVersion": "lambent.dev/v1alpha1", "kind": "Version", "metadata": {"namespace": guarded}, "spec": spec}
+    words = "Unable to delete version because the following aliases reference it: [live]"
+    status = json.dumps({"status": {"referencedBy": ["live"]}})
+
+    def is_guarded() -> bool:
+        """A policy takes a moment to be in force."""
+        name = f"v-{secrets.token_hex(4)}"
+        body["metadata"] = {"name": name, "namespace": guarded}
+        versions.cluster.run_kubectl("create", "-f", "-", stdin=json.dumps(body))
+        where = ("-n", guarded, f"fnv/{name}")
+        versions.cluster.run_kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", status)
+        said = versions.cluster.run_kubectl("delete", "-n", guarded, f"fnv/{name}", "--dry-run=server", check=False)
+        return not said  # nothing was deleted
+
+    eventually(is_guarded)
+    assert words in versions.refused("delete", "-n", guarded, "fnv", "--all")
+    versions.cluster.run_kubectl("delete", "namespace", guarded, "--timeout=60s")
+    versions.cluster.run_kubectl("create", "namespace", guarded)  # for the fixture, which deletes it
 
 
 def test_a_changed_secret_is_another_pod_revision_of_the_same_version(driver: Driver, versions: Versions) -> None:
