@@ -21,7 +21,7 @@ class Versions:
         self.driver = driver
         self.cluster = driver.cluster
 
-    def apply(self, kind: str, name: str, **spec: Any) -> str:
+    def apply(self, kind: str, name: str, /, **spec: Any) -> str:
         metadata = {"name": name, "namespace": self.driver.namespace}
         body = {"apiVersion": "lambent.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
         self.cluster.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(body))
