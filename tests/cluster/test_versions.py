@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from driving import Driver, eventually
+from driving import Answer, Driver, eventually
 
+SHOW = "import os\ndef handler(event, context):\n    return os.environ['KEY']\n"
 SOURCE = "def handler(event, context):\n    return {value!r}\n"
 
 
@@ -88,6 +89,42 @@ def test_a_version_is_a_snapshot_with_a_number(driver: Driver, versions: Version
     assert versions.status(first)["snapshot"] == status["snapshot"]
     assert versions.status(second)["snapshot"]["codeSha256"] != status["snapshot"]["codeSha256"]
     eventually(lambda: driver.get(name)["status"].get("latestVersion") == "2")
+
+
+def test_a_version_runs_what_was_published_beside_latest(driver: Driver, versions: Versions) -> None:
+    """By number and by ARN, in environments of its own, which go with it; $LATEST goes on."""
+    name = driver.function(SOURCE.format(value="one"))
+    version = versions.publish(name)
+    driver.function(SOURCE.format(value="two"), name)
+    for called, said, ran in (
+        (f"{name}:1", "one", "1"),
+        (f"{driver.get(name)['status']['functionArn']}:1", "one", "1"),
+        (name, "two", "$LATEST"),
+        (f"{name}:$LATEST", "two", "$LATEST"),
+    ):
+        answer = eventually(lambda called=called: ran_or_none(driver, called))
+        assert (answer.json, answer.version) == (said, ran), called
+
+    def owners() -> list[str]:
+        selector = f"lambent.dev/function-uid={driver.get(name)['metadata']['uid']}"
+        found = versions.cluster.get("pod", "-n", driver.namespace, "-l", selector)["items"]
+        alive = [one for one in found if not one["metadata"].get("deletionTimestamp")]
+        return sorted(one["metadata"]["ownerReferences"][0]["kind"] for one in alive)
+
+    assert owners() == ["Function", "Version"]
+    versions.delete(f"fnv/{version}")
+    eventually(lambda: owners() == ["Function"])
+    assert driver.invoke(name).json == "two"
+    with pytest.raises(driver.client.exceptions.ResourceNotFoundException):
+        driver.invoke(f"{name}:1")
+
+
+def ran_or_none(driver: Driver, called: str) -> Answer | None:
+    """An answer, once the gateway knows of what is called."""
+    try:
+        return driver.invoke(called)
+    except driver.client.exceptions.ResourceNotFoundException:
+        return None
 
 
 def test_what_was_published_cannot_be_changed(driver: Driver, versions: Versions) -> None:
@@ -213,11 +250,13 @@ def test_a_changed_secret_is_another_pod_revision_of_the_same_version(driver: Dr
 
     put("one")
     source = {"name": "KEY", "secretKeyRef": {"name": secret, "key": "key"}}
-    name = driver.function(SOURCE.format(value="one"), environment={"valueFrom": [source]})
+    name = driver.function(SHOW, environment={"valueFrom": [source]})
     version = versions.publish(name)
+    assert eventually(lambda: ran_or_none(driver, f"{name}:1")).json == "one"
     before = eventually(lambda: (one := versions.status(version)).get("podRevision") and one)
     put("two")
     after = eventually(lambda: (one := versions.status(version))["podRevision"] != before["podRevision"] and one)
     assert after["snapshot"] == before["snapshot"]
+    assert eventually(lambda: driver.invoke(f"{name}:1").json == "two")
     driver.cluster.run_kubectl("delete", "-n", driver.namespace, f"secret/{secret}")
     eventually(lambda: versions.condition(version, "Ready").get("reason") == "ReferenceNotFound")
