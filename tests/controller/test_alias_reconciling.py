@@ -140,6 +140,23 @@ async def test_another_functions_versions_are_none_of_its(room):
     assert room.said()["Ready"] == "VersionNotFound"
 
 
+async def test_a_version_that_is_being_deleted_is_no_target(room):
+    """Somebody's finalizer may keep it for long."""
+    room.publish("2", deletionTimestamp="2026-01-01T00:00:00Z")
+    uid = room.alias(functionVersion="2")
+    await room.work(uid)
+    assert room.said()["Ready"] == "VersionNotFound"
+
+
+async def test_a_function_that_was_made_anew_owns_the_alias(room):
+    uid = room.alias(functionVersion="$LATEST")
+    await room.work(uid)
+    room.api.remove(f"{FUNCTION_PATH}/f")
+    again = room.function()
+    await room.work(uid)
+    assert again in [owner["uid"] for owner in room.api.objects[LIVE]["metadata"]["ownerReferences"]]
+
+
 async def test_of_two_objects_that_are_one_alias_the_older_counts(room):
     """When it goes, the other one does."""
     first = room.alias("one", name="prod", functionVersion="1")
@@ -486,6 +503,17 @@ async def test_a_request_that_was_replaced_meanwhile_stays(live, room):
     await room.sweeper.sweep()
     room.annotate("pause")  # not observed yet
     await room.aliases.reconcile(live)
+    assert room.annotation() == "pause"
+
+
+async def test_a_request_that_was_replaced_a_moment_ago_stays(room):
+    """Nothing was written that would show it: the write itself says of which alias it is meant."""
+    uid = room.alias(functionVersion="1")
+    await room.work(uid)
+    room.annotate("promote")
+    await room.sweeper.sweep()
+    room.annotate("pause")  # not observed yet
+    assert await room.aliases.reconcile(uid) == 1
     assert room.annotation() == "pause"
 
 

@@ -238,6 +238,17 @@ async def test_another_function_in_the_middle_is_invoked_instead(room):
     assert [target for _, target, _ in room.door.invoked] == ["a/check:$LATEST", "a/other:live"]
 
 
+async def test_another_function_is_invoked_also_while_the_first_one_hangs(room):
+    """What the first one says in the end is of no interest."""
+    room.door.hangs = True
+    uid = await rolling(room, BEFORE)
+    room.door.hangs = False
+    room.point(rollout={**STEPS, "hooks": {"preTraffic": {"functionName": "other"}}})
+    await room.work(uid)
+    assert [target for _, target, _ in room.door.invoked] == ["a/check:$LATEST", "a/other:$LATEST"]
+    assert (hook(room)["functionName"], "answeredAt" in hook(room)) == ("other", True)
+
+
 # --- the runner by itself -------------------------------------------------------------------------------------------
 
 ACCOUNT = account_id("uid-a")
@@ -293,7 +304,7 @@ async def test_asked_again_and_again_it_is_invoked_once(room):
     assert len(room.door.invoked) == 1
     [(_, outcome)] = hooks.outcomes("u")
     assert outcome.kind == "Succeeded"
-    hooks.noted("u", hooks.outcomes("u"))
+    hooks.keep(Place("u", "a", ACCOUNT), [])
     assert hooks.outcomes("u") == []
 
 

@@ -128,6 +128,13 @@ def test_as_long_as_a_gateway_is_there_and_not_heard_nothing_is_watched(board):
     assert board.window().watched == 20
 
 
+def test_without_any_gateway_nothing_is_watched(board):
+    board.metering.watch("alias", ONE, 60)
+    board.board.forget(GATEWAY)
+    board.clock.now += 3600
+    assert board.window().watched == 0
+
+
 # --- Prometheus -----------------------------------------------------------------------------------------------------
 
 

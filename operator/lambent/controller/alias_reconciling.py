@@ -119,17 +119,16 @@ class AliasReconciler(Beginner):
             self._alarms.attend(alias, around.function.uid)
         else:
             self._alarms.forget(uid)
-        outcomes = self._hooks.outcomes(uid)
         noted = alias.status
-        for ask, outcome in outcomes:
+        for ask, outcome in self._hooks.outcomes(uid):
             noted = hook_answered(noted, ask, outcome, now)
-        decision = self._decide(alias.model_copy(update={"status": noted}) if outcomes else alias, around, now)
+        decided = alias if noted is alias.status else alias.model_copy(update={"status": noted})
+        decision = self._decide(decided, around, now)
         if not same(alias.status, decision.status):
             if not await self._write(alias, decision.status):
                 return NOT_WRITTEN_AGAIN_SECONDS
             if around.function is not None:  # a rollout that has begun is watched from its begin
                 self._alarms.attend(alias.model_copy(update={"status": decision.status}), around.function.uid)
-        self._hooks.noted(uid, outcomes)
         self._follow_up(alias, decision, around)
         waits = [decision.look_again, await self._own(alias, around), await self._take_request(alias, decision)]
         return min((wait for wait in waits if wait is not None), default=None)

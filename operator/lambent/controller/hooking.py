@@ -62,9 +62,7 @@ class _Asked:
     ask: AskHook
     task: asyncio.Task[None] | None = None
     outcome: HookOutcome | None = None
-    """Not noted in the status yet."""
-    said: HookOutcome | None = None
-    """The last one that there was: the same again is no news."""
+    """The last one, as long as it is asked: what could not be written is written by the next decision."""
 
 
 class HookRunner:
@@ -105,17 +103,9 @@ class HookRunner:
             del self._asked[place.uid]
 
     def outcomes(self, uid: str) -> list[tuple[AskHook, HookOutcome]]:
-        """What is to be noted in the status of an alias."""
+        """What is to be in the status of an alias, whether it is there already or not."""
         asked = self._asked.get(uid, {}).values()
         return [(one.ask, one.outcome) for one in asked if one.outcome is not None]
-
-    def noted(self, uid: str, outcomes: Iterable[tuple[AskHook, HookOutcome]]) -> None:
-        """These are in the status, or nobody waits for them any more."""
-        asked = self._asked.get(uid, {})
-        for ask, outcome in outcomes:
-            one = asked.get(ask.execution_id)
-            if one is not None and one.outcome is outcome:
-                one.outcome = None
 
     def forget(self, uid: str) -> None:
         """The alias is gone."""
@@ -134,8 +124,8 @@ class HookRunner:
         failures = 0
         while True:
             outcome = await self._invoke(place, one.ask, failures)
-            if outcome != one.said:
-                one.said = one.outcome = outcome
+            if outcome != one.outcome:
+                one.outcome = outcome
                 self._nudge(place.uid)
             if outcome.kind != "NotInvoked":
                 return
