@@ -1,7 +1,7 @@
 """The controller: keeps Kubernetes in agreement with the resources.
 
 `watching`     kopf's events, which only fill the store and nudge keys; `sweeping` lists what no event told
-`store`        what was observed of Functions, pods and namespaces; `version_book`, `alias_book`, `layer_book` of the rest
+`store`        what was observed of Functions, pods and namespaces; `version_book`, `alias_book`, `layer_book` of others
 `queueing`     one key at a time, coalesced, delayed, backed off; `dispatching` knows who works on which
 `demanding`    what gateways say that functions need
 `reconciling`  Functions: observe → decide (core.plan) → apply; `version_reconciling`, `layer_reconciling` their kinds
