@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from driving import Driver, eventually
+from driving import Answer, Driver, eventually
 
+SHOW = "import os\ndef handler(event, context):\n    return os.environ['KEY']\n"
 SOURCE = "def handler(event, context):\n    return {value!r}\n"
 
 
@@ -21,7 +22,7 @@ class Versions:
         self.driver = driver
         self.cluster = driver.cluster
 
-    def apply(self, kind: str, name: str, **spec: Any) -> str:
+    def apply(self, kind: str, name: str, /, **spec: Any) -> str:
         metadata = {"name": name, "namespace": self.driver.namespace}
         body = {"apiVersion": "lambent.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
         self.cluster.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(body))
@@ -54,8 +55,9 @@ class Versions:
 
     def refused(self, *arguments: str) -> str:
         """What kubectl says of something that is refused."""
-        command = [self.cluster.kubectl, "--kubeconfig", self.cluster.kubeconfig, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        command = self.cluster.kubectl_command(*arguments)
+        environment = self.cluster.environment()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode != 0, done.stdout
         return done.stderr
 
@@ -87,6 +89,42 @@ def test_a_version_is_a_snapshot_with_a_number(driver: Driver, versions: Version
     assert versions.status(first)["snapshot"] == status["snapshot"]
     assert versions.status(second)["snapshot"]["codeSha256"] != status["snapshot"]["codeSha256"]
     eventually(lambda: driver.get(name)["status"].get("latestVersion") == "2")
+
+
+def test_a_version_runs_what_was_published_beside_latest(driver: Driver, versions: Versions) -> None:
+    """By number and by ARN, in environments of its own, which go with it; $LATEST goes on."""
+    name = driver.function(SOURCE.format(value="one"))
+    version = versions.publish(name)
+    driver.function(SOURCE.format(value="two"), name)
+    for called, said, ran in (
+        (f"{name}:1", "one", "1"),
+        (f"{driver.get(name)['status']['functionArn']}:1", "one", "1"),
+        (name, "two", "$LATEST"),
+        (f"{name}:$LATEST", "two", "$LATEST"),
+    ):
+        answer = eventually(lambda called=called: ran_or_none(driver, called))
+        assert (answer.json, answer.version) == (said, ran), called
+
+    def owners() -> list[str]:
+        selector = f"lambent.dev/function-uid={driver.get(name)['metadata']['uid']}"
+        found = versions.cluster.get("pod", "-n", driver.namespace, "-l", selector)["items"]
+        alive = [one for one in found if not one["metadata"].get("deletionTimestamp")]
+        return sorted(one["metadata"]["ownerReferences"][0]["kind"] for one in alive)
+
+    assert owners() == ["Function", "Version"]
+    versions.delete(f"fnv/{version}")
+    eventually(lambda: owners() == ["Function"])
+    assert driver.invoke(name).json == "two"
+    with pytest.raises(driver.client.exceptions.ResourceNotFoundException):
+        driver.invoke(f"{name}:1")
+
+
+def ran_or_none(driver: Driver, called: str) -> Answer | None:
+    """An answer, once the gateway knows of what is called."""
+    try:
+        return driver.invoke(called)
+    except driver.client.exceptions.ResourceNotFoundException:
+        return None
 
 
 def test_what_was_published_cannot_be_changed(driver: Driver, versions: Versions) -> None:
@@ -159,20 +197,46 @@ def test_a_version_that_an_alias_refers_to_cannot_be_deleted(driver: Driver, ver
     assert versions.number(again) == "2"
 
 
-def test_a_namespace_takes_its_versions_along(driver: Driver, versions: Versions) -> None:
-    """Also those that aliases refer to, and those of which the status says so for ever: no release watches here."""
-    namespace = f"lambent-test-{secrets.token_hex(4)}"
-    versions.cluster.run_kubectl("create", "namespace", namespace)
-    driver.namespace, before = namespace, driver.namespace
-    try:
-        name = versions.apply("Version", "v", functionName="hello")
-        status = json.dumps({"status": {"referencedBy": ["live"]}})
-        versions.cluster.run_kubectl(
-            "patch", "-n", namespace, f"fnv/{name}", "--subresource=status", "--type=merge", "-p", status
-        )
-        versions.cluster.run_kubectl("delete", "namespace", namespace, "--timeout=60s")
-    finally:
-        driver.namespace = before
+@pytest.fixture
+def guarded(versions: Versions, namespace: str) -> Iterator[str]:
+    """A fresh namespace that no release watches, guarded by a copy of the release's policy."""
+    made = []
+    for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding"):
+        found = versions.cluster.get(kind, "lambent-lambent-test-system-version-references")
+        found["metadata"] = {"name": namespace}
+        found.pop("status", None)
+        if kind == "validatingadmissionpolicy":
+            [only] = found["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+            only["values"] = [namespace]
+        else:
+            found["spec"]["policyName"] = namespace
+        versions.cluster.run_kubectl("create", "-f", "-", stdin=json.dumps(found))
+        made.append(f"{kind}/{namespace}")
+    yield namespace
+    versions.cluster.run_kubectl("delete", *made)
+
+
+def test_a_namespace_takes_its_versions_along(versions: Versions, guarded: str) -> None:
+    """Also those that aliases refer to, as their status says for ever: nobody keeps it here."""
+    spec = {"functionName": "hello"}
+    body = {"apiVersion": "lambent.dev/v1alpha1", "kind": "Version", "metadata": {"namespace": guarded}, "spec": spec}
+    words = "Unable to delete version because the following aliases reference it: [live]"
+    status = json.dumps({"status": {"referencedBy": ["live"]}})
+
+    def is_guarded() -> bool:
+        """A policy takes a moment to be in force."""
+        name = f"v-{secrets.token_hex(4)}"
+        body["metadata"] = {"name": name, "namespace": guarded}
+        versions.cluster.run_kubectl("create", "-f", "-", stdin=json.dumps(body))
+        where = ("-n", guarded, f"fnv/{name}")
+        versions.cluster.run_kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", status)
+        said = versions.cluster.run_kubectl("delete", "-n", guarded, f"fnv/{name}", "--dry-run=server", check=False)
+        return not said  # nothing was deleted
+
+    eventually(is_guarded)
+    assert words in versions.refused("delete", "-n", guarded, "fnv", "--all")
+    versions.cluster.run_kubectl("delete", "namespace", guarded, "--timeout=60s")
+    versions.cluster.run_kubectl("create", "namespace", guarded)  # for the fixture, which deletes it
 
 
 def test_a_changed_secret_is_another_pod_revision_of_the_same_version(driver: Driver, versions: Versions) -> None:
@@ -186,11 +250,13 @@ def test_a_changed_secret_is_another_pod_revision_of_the_same_version(driver: Dr
 
     put("one")
     source = {"name": "KEY", "secretKeyRef": {"name": secret, "key": "key"}}
-    name = driver.function(SOURCE.format(value="one"), environment={"valueFrom": [source]})
+    name = driver.function(SHOW, environment={"valueFrom": [source]})
     version = versions.publish(name)
+    assert eventually(lambda: ran_or_none(driver, f"{name}:1")).json == "one"
     before = eventually(lambda: (one := versions.status(version)).get("podRevision") and one)
     put("two")
     after = eventually(lambda: (one := versions.status(version))["podRevision"] != before["podRevision"] and one)
     assert after["snapshot"] == before["snapshot"]
+    assert eventually(lambda: driver.invoke(f"{name}:1").json == "two")
     driver.cluster.run_kubectl("delete", "-n", driver.namespace, f"secret/{secret}")
     eventually(lambda: versions.condition(version, "Ready").get("reason") == "ReferenceNotFound")
