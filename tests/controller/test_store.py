@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambent.controller.store import Malformed, Store
+from lambent.controller.observed import Malformed
+from lambent.controller.store import Store
 from lambent.model import names
 
 

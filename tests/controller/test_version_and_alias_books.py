@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from lambent.controller.observed import Malformed
 from lambent.controller.store import Store
-from lambent.controller.version_book import MalformedVersion
 
 SNAPSHOT = {"codeSha256": "c29tZQ==", "codeSize": 1, "revision": "0011223344556677", "runtime": "python3.11"}
 _clock = itertools.count(100)
@@ -207,7 +207,7 @@ def test_what_is_no_version_is_kept_with_the_reason(store):
     body["spec"] = {"functionName": 7}
     store.versions.put_version(body)
     found = store.versions.version("uid-broken")
-    assert isinstance(found, MalformedVersion)
+    assert isinstance(found, Malformed)
     assert "functionName" in found.message
 
 

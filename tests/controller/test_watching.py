@@ -14,7 +14,8 @@ from lambent.adapters.kube.kopf_sessions import Backoffs, WatchPace
 from lambent.adapters.kube.pulses import DEAD_AFTER_SECONDS, Pulses
 from lambent.adapters.kube.resources import FUNCTIONS, PODS
 from lambent.controller import watching as watching_module
-from lambent.controller.store import Malformed, Store
+from lambent.controller.observed import Malformed
+from lambent.controller.store import Store
 from lambent.controller.watching import Patience, Watcher
 from lambent.model import names
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from lambent.controller.freshness import Freshness
-from lambent.controller.observed import explain, put_each
+from lambent.controller.observed import Malformed, put_each, read
 from lambent.controller.version_book import Name
 from lambent.model.alias_statuses import AliasStatus
 from lambent.model.aliases import AliasObject
 
-
-@dataclass(frozen=True, slots=True)
-class MalformedAlias:
-    """An object of the kind that is none to us. `message` says why, without its values."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    message: str
-    status: AliasStatus
+MalformedAlias = Malformed[AliasStatus]
 
 
 class AliasBook:
@@ -200,22 +187,4 @@ def _referring(alias: AliasObject | None) -> frozenset[str]:
 
 
 def _parse(body: dict[str, Any]) -> AliasObject | MalformedAlias:
-    try:
-        return AliasObject.from_kubernetes(body)
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        metadata = body["metadata"]
-        return MalformedAlias(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            message=explain(error, "Alias"),
-            status=_status(body),
-        )
-
-
-def _status(body: dict[str, Any]) -> AliasStatus:
-    try:
-        return AliasStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return AliasStatus()
+    return read("Alias", AliasObject.from_kubernetes, AliasStatus, body)

@@ -23,6 +23,7 @@ from lambent.controller.applying import Tools, apply_status
 from lambent.controller.beginning import Beginner
 from lambent.controller.hooking import HookRunner, Place, execution_id
 from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.observed import Malformed
 from lambent.core import readiness
 from lambent.core.pointing import Known, VersionFacts, point
 from lambent.core.rollout import Decision, Seen, Told, decide, hook_answered
@@ -105,7 +106,7 @@ class AliasReconciler(Beginner):
 
     async def _reconcile(self, uid: str) -> float | None:
         alias = self._book.alias(uid)
-        if isinstance(alias, MalformedAlias):
+        if isinstance(alias, Malformed):
             return await self._report_malformed(alias)
         if alias is None or alias.deleting:
             self._forget(uid)

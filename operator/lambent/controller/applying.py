@@ -20,7 +20,7 @@ from lambent.adapters.kube.resources import FUNCTIONS, PODS, Resource
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
 from lambent.controller.referring import ReferenceBoard
-from lambent.controller.store import Malformed, Store
+from lambent.controller.store import MalformedFunction, Store
 from lambent.controller.version_book import Scope
 from lambent.core.housing import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
@@ -238,7 +238,7 @@ async def apply_status(
     return answer
 
 
-async def write_status(tools: Tools, function: FunctionObject | Malformed, status: FunctionStatus) -> bool:
+async def write_status(tools: Tools, function: FunctionObject | MalformedFunction, status: FunctionStatus) -> bool:
     """Write a status; False when the Function is gone or another by now."""
     answer = await apply_status(tools, ("Function", FUNCTIONS), function, status)
     if answer is not None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from lambent.controller.freshness import Freshness
-from lambent.controller.observed import explain, overtaken, put_each
+from lambent.controller.observed import Malformed, explain, overtaken, put_each, read
 from lambent.core import code_texts
 from lambent.core.collecting import hex_digest
 from lambent.core.layer_use import Place
@@ -26,16 +25,7 @@ _Name = tuple[str, str]
 """Namespace and layer name."""
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedLayer:
-    """An object of the kind that is none to us. `message` says why, without its values."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    message: str
-    status: LayerStatus
+MalformedLayer = Malformed[LayerStatus]
 
 
 class LayerBook:
@@ -215,28 +205,14 @@ def _discard(index: dict[_Name, set[str]], name: _Name, uid: str) -> set[str]:
 
 
 def _parse(body: dict[str, Any]) -> LayerObject | MalformedLayer:
-    try:
-        layer = LayerObject.from_kubernetes(body)
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        metadata = body["metadata"]
-        return MalformedLayer(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            message=explain(error, "Layer"),
-            status=_status(body),
-        )
+    return read("Layer", lambda found: _slim(LayerObject.from_kubernetes(found)), LayerStatus, body)
+
+
+def _slim(layer: LayerObject) -> LayerObject:
+    """Without the text of content that has been obtained."""
     if layer.status.observed_generation != layer.generation:
         return layer
     return layer.model_copy(update={"spec": code_texts.leave_out(layer.spec)})
-
-
-def _status(body: dict[str, Any]) -> LayerStatus:
-    try:
-        return LayerStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return LayerStatus()
 
 
 def _place(layer: LayerObject | MalformedLayer | None) -> _Name | None:

@@ -14,6 +14,7 @@ from lambent.controller.beginning import Beginner
 from lambent.controller.layer_book import MalformedLayer
 from lambent.controller.measuring import ERROR, SUCCESS
 from lambent.controller.numbering import next_number
+from lambent.controller.observed import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
 from lambent.core import layers, readiness
 from lambent.core.layers import Observation, ObtainContent, Publish, RecordEvent, WriteStatus
@@ -59,7 +60,7 @@ class LayerReconciler(Beginner):
             self._shelf.forget(uid)
             self._tools.references.forget(uid)
             return None
-        if isinstance(layer, MalformedLayer):
+        if isinstance(layer, Malformed):
             await self._report_malformed(layer)
             return None
         account = self._tools.store.account(layer.namespace)

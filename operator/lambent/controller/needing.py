@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lambent.controller.layer_book import MalformedLayer
-from lambent.controller.store import Malformed, Store
+from lambent.controller.observed import Malformed
+from lambent.controller.store import Store
 from lambent.controller.storing import CodeShelf
-from lambent.controller.version_book import MalformedVersion
 from lambent.core.collecting import digests_of, digests_of_versions
 
 REMEMBERED_SECONDS = 5.0
@@ -62,8 +61,6 @@ class CodeNeeds:
         layers, versions = self._store.layers, self._store.versions
         return (
             functions
-            and all(self._is_judged(uid) or isinstance(layers.layer(uid), MalformedLayer) for uid in layers.uids())
-            and all(
-                self._is_judged(uid) or isinstance(versions.version(uid), MalformedVersion) for uid in versions.uids()
-            )
+            and all(self._is_judged(uid) or isinstance(layers.layer(uid), Malformed) for uid in layers.uids())
+            and all(self._is_judged(uid) or isinstance(versions.version(uid), Malformed) for uid in versions.uids())
         )

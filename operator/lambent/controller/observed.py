@@ -4,11 +4,56 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from lambent.model.fields import Fields
+
 log = logging.getLogger(__name__)
+
+ObjectT = TypeVar("ObjectT")
+StatusT = TypeVar("StatusT", bound=Fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed(Generic[StatusT]):
+    """An object of a kind that is none to us. `message` says why, without its values."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    message: str
+    status: StatusT
+
+
+def read(
+    kind: str, parse: Callable[[dict[str, Any]], ObjectT], status: type[StatusT], body: dict[str, Any]
+) -> ObjectT | Malformed[StatusT]:
+    """An object of the API server, or what it is instead of one."""
+    try:
+        return parse(body)
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        metadata = body["metadata"]
+        return Malformed(
+            kind=kind,
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            message=explain(error, kind),
+            status=_status(status, body),
+        )
+
+
+def _status(status: type[StatusT], body: dict[str, Any]) -> StatusT:
+    try:
+        return status.model_validate(body.get("status") or {})
+    except ValidationError:
+        return status()
 
 
 def put_each(put: Callable[[dict[str, Any]], None], bodies: Iterable[dict[str, Any]]) -> set[str]:

@@ -11,8 +11,9 @@ from lambent.controller import applying
 from lambent.controller.applying import Tools
 from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.observed import Malformed
 from lambent.controller.retaining import find_surplus
-from lambent.controller.store import Malformed
+from lambent.controller.store import MalformedFunction
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
 from lambent.controller.version_book import Name
 from lambent.core import housing, layer_use, publishing, readiness
@@ -150,7 +151,7 @@ class Reconciler(Houser):
         """Whether this Function was worked on before."""
         return uid in self._memories
 
-    async def _report_malformed(self, function: Malformed) -> None:
+    async def _report_malformed(self, function: MalformedFunction) -> None:
         timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = readiness.malformed_status(function.status, function.generation, function.message, timestamp)
         if not readiness.same(function.status, status) and await applying.write_status(self._tools, function, status):

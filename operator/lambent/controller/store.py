@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
-
-from pydantic import ValidationError
+from dataclasses import replace
+from typing import Any
 
 from lambent.controller.alias_book import AliasBook
 from lambent.controller.freshness import Freshness
 from lambent.controller.layer_book import LayerBook
-from lambent.controller.observed import explain, overtaken, put_each
+from lambent.controller.observed import Malformed, overtaken, put_each, read
 from lambent.controller.version_book import Name, Scope, VersionBook
 from lambent.core import code_texts
 from lambent.model import names
@@ -25,19 +23,9 @@ from lambent.model.arns import account_id
 from lambent.model.environments import EnvironmentPod
 from lambent.model.functions import FunctionObject, FunctionStatus
 
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """An object of the kind that is none to us. `message` says why, without its values."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    message: str
-    status: FunctionStatus
-    kind: ClassVar[str] = "Function"
-
+MalformedFunction = Malformed[FunctionStatus]
+Shown = FunctionObject | MalformedFunction
+"""A Function, or what claims to be one."""
 
 Nudge = Callable[[str], None]
 """Called with the uid of an object about which something changed."""
@@ -48,7 +36,7 @@ class Store:
 
     def __init__(self, nudge: Nudge) -> None:
         self._nudge = nudge
-        self._functions: dict[str, FunctionObject | Malformed] = {}
+        self._functions: dict[str, Shown] = {}
         self._named: dict[tuple[str, str], set[str]] = {}
         self._pods: dict[str, dict[str, dict[str, EnvironmentPod]]] = {}
         """By function uid, version label and name."""
@@ -65,7 +53,7 @@ class Store:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def function(self, uid: str) -> FunctionObject | Malformed | None:
+    def function(self, uid: str) -> Shown | None:
         """A Function, or what claims to be one."""
         return self._functions.get(uid)
 
@@ -151,7 +139,7 @@ class Store:
             self._nudge(rival)
         self._spread(before, None)
 
-    def _spread(self, before: FunctionObject | Malformed | None, after: FunctionObject | Malformed | None) -> None:
+    def _spread(self, before: Shown | None, after: Shown | None) -> None:
         """Tell what waits for a Function: versions that are to be published, and aliases when it comes or goes."""
         old, new = _place(before), _place(after)
         for name in {name for name in (old, new) if name is not None}:
@@ -183,7 +171,10 @@ class Store:
             self.moved.set()
 
     def _rename(
-        self, uid: str, before: FunctionObject | Malformed | None, after: FunctionObject | Malformed | None
+        self,
+        uid: str,
+        before: Shown | None,
+        after: Shown | None,
     ) -> set[str]:
         """Keep the index by function name; the uids for which older and younger may have changed."""
         old, new = _place(before), _place(after)
@@ -287,19 +278,8 @@ class Store:
         put_each(self.put_namespace, bodies)
 
 
-def _parse(body: dict[str, Any]) -> FunctionObject | Malformed:
-    try:
-        return _slim(FunctionObject.from_kubernetes(body))
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        metadata = body["metadata"]
-        return Malformed(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            message=explain(error, "Function"),
-            status=_status(body),
-        )
+def _parse(body: dict[str, Any]) -> Shown:
+    return read("Function", lambda found: _slim(FunctionObject.from_kubernetes(found)), FunctionStatus, body)
 
 
 def _slim(function: FunctionObject) -> FunctionObject:
@@ -309,16 +289,9 @@ def _slim(function: FunctionObject) -> FunctionObject:
     return function.model_copy(update={"spec": code_texts.leave_out(function.spec)})
 
 
-def _status(body: dict[str, Any]) -> FunctionStatus:
-    try:
-        return FunctionStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return FunctionStatus()
-
-
-def _place(function: FunctionObject | Malformed | None) -> tuple[str, str] | None:
+def _place(function: Shown | None) -> tuple[str, str] | None:
     return (function.namespace, function.function_name) if isinstance(function, FunctionObject) else None
 
 
-def _deleting(function: FunctionObject | Malformed | None) -> bool:
+def _deleting(function: Shown | None) -> bool:
     return isinstance(function, FunctionObject) and function.deleting

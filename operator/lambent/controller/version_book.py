@@ -6,13 +6,11 @@ Objects may share a number: the oldest one that is not being deleted *holds* it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
-
-from pydantic import ValidationError
+from dataclasses import replace
+from typing import Any
 
 from lambent.controller.freshness import Freshness
-from lambent.controller.observed import explain, overtaken, put_each
+from lambent.controller.observed import Malformed, overtaken, put_each, read
 from lambent.core.publishing import Published, newest_of
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
@@ -23,17 +21,7 @@ Scope = tuple[str, str]
 """Uid of a Function and number of a version, as in a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedVersion:
-    """An object of the kind that is none to us. `message` says why, without its values."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    message: str
-    status: VersionStatus
-    kind: ClassVar[str] = "Version"
+MalformedVersion = Malformed[VersionStatus]
 
 
 class VersionBook:
@@ -237,22 +225,4 @@ def _discard(index: dict[tuple[str, str], set[str]], name: tuple[str, str], uid:
 
 
 def _parse(body: dict[str, Any]) -> VersionObject | MalformedVersion:
-    try:
-        return VersionObject.from_kubernetes(body)
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        metadata = body["metadata"]
-        return MalformedVersion(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            message=explain(error, "Version"),
-            status=_status(body),
-        )
-
-
-def _status(body: dict[str, Any]) -> VersionStatus:
-    try:
-        return VersionStatus.model_validate(body.get("status") or {})
-    except ValidationError:
-        return VersionStatus()
+    return read("Version", VersionObject.from_kubernetes, VersionStatus, body)

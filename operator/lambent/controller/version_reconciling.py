@@ -13,6 +13,7 @@ from lambent.controller import applying
 from lambent.controller.applying import Tools, apply_status
 from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.observed import Malformed
 from lambent.controller.version_book import MalformedVersion, Name
 from lambent.core import housing, publishing, readiness, version_plan
 from lambent.core.housing import RecordEvent
@@ -69,7 +70,7 @@ class VersionReconciler(Houser):
             await self._bury(uid)
             return None
         memory = self._memories.setdefault(uid, _Memory())
-        if isinstance(version, MalformedVersion):
+        if isinstance(version, Malformed):
             problem = Problem(Reason.INVALID_SPEC, version.message)
             await self.tell_waiting(version, problem)
             return None

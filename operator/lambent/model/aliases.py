@@ -12,6 +12,7 @@ from pydantic import Field
 from . import limits, names
 from .alias_statuses import AliasStatus, Weight
 from .fields import Fields, KubernetesName, NobodyLooked
+from .objects import KubernetesObject, identity
 from .rollouts import Rollout
 from .schemas import Column, Extra, KindFacts, Rule
 from .versions import FunctionName, owner_function
@@ -195,15 +196,9 @@ class Alias(Fields):
     ]
 
 
-class AliasObject(Fields):
+class AliasObject(KubernetesObject):
     """An Alias as read from the API server: identity and content, parsed once at the border."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    created: str
-    deleting: bool
     owner_uid: str
     """Uid of its Function by the owner reference; empty until the controller saw both. Only the garbage collector
     goes by it."""
@@ -226,12 +221,7 @@ class AliasObject(Fields):
         """
         metadata = body["metadata"]
         return cls(
-            name=metadata["name"],
-            namespace=metadata["namespace"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            created=metadata.get("creationTimestamp", ""),
-            deleting=bool(metadata.get("deletionTimestamp")),
+            **identity(body),
             owner_uid=owner_function(metadata),
             request=str((metadata.get("annotations") or {}).get(names.ANNOTATION_ROLLOUT, "")),
             spec=AliasSpec.model_validate(body["spec"]),

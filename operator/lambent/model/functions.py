@@ -18,6 +18,7 @@ from .fields import Fields, KubernetesName, NobodyLooked
 from .function_configurations import Environment, FunctionConfiguration, ImageConfig, KeyReference, VariableSource
 from .function_specs import FunctionSpec, VersionRetention
 from .function_statuses import ConditionStatus, FunctionStatus, ImageStatus
+from .objects import KubernetesObject, identity
 from .placements import Placement, Toleration, TopologySpread
 from .schemas import Column, KindFacts, Rule
 
@@ -91,15 +92,9 @@ class Function(Fields):
     ]
 
 
-class FunctionObject(Fields):
+class FunctionObject(KubernetesObject):
     """A Function as read from the API server: identity and content, parsed once at the border."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    created: str
-    deleting: bool
     spec: FunctionSpec
     status: FunctionStatus
 
@@ -130,14 +125,8 @@ class FunctionObject(Fields):
         Raises:
             pydantic.ValidationError: when the object does not have the shape of the kind.
         """
-        metadata = body["metadata"]
         return cls(
-            name=metadata["name"],
-            namespace=metadata["namespace"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            created=metadata.get("creationTimestamp", ""),
-            deleting=bool(metadata.get("deletionTimestamp")),
+            **identity(body),
             spec=FunctionSpec.model_validate(body["spec"]),
             status=FunctionStatus.model_validate(body.get("status") or {}),
         )

@@ -12,6 +12,7 @@ from pydantic import Field
 from . import limits, names
 from .fields import Fields
 from .layers import LayerMetadata
+from .objects import KubernetesObject, identity
 from .schemas import Column, Extra, KindFacts, Rule
 
 
@@ -71,14 +72,9 @@ class LayerVersion(Fields):
     spec: Annotated[LayerVersionSpec, Field(description="What the version is. Immutable.")]
 
 
-class LayerVersionObject(Fields):
+class LayerVersionObject(KubernetesObject):
     """A LayerVersion as read from the API server."""
 
-    name: str
-    namespace: str
-    uid: str
-    created: str
-    deleting: bool
     owner_uid: str
     """Uid of its Layer; empty when that is gone and the version was left."""
     spec: LayerVersionSpec
@@ -97,11 +93,7 @@ class LayerVersionObject(Fields):
             if owner.get("controller") and owner.get("kind") == "Layer" and owner.get("apiVersion") == names.API_VERSION
         )
         return cls(
-            name=metadata["name"],
-            namespace=metadata["namespace"],
-            uid=metadata["uid"],
-            created=metadata.get("creationTimestamp", ""),
-            deleting=bool(metadata.get("deletionTimestamp")),
+            **identity(body),
             owner_uid=next(owners, ""),
             spec=LayerVersionSpec.model_validate(body["spec"]),
         )

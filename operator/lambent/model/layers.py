@@ -13,6 +13,7 @@ from . import limits
 from .codes import LayerContent, Origin
 from .fields import Fields, KubernetesName, NobodyLooked, ObservedGeneration
 from .function_statuses import ConditionStatus
+from .objects import KubernetesObject, identity
 from .schemas import Column, Extra, KindFacts, ListType, Rule
 
 OBJECT_NAME_CHARS_MAX = 230
@@ -173,15 +174,9 @@ class Layer(Fields):
     ]
 
 
-class LayerObject(Fields):
+class LayerObject(KubernetesObject):
     """A Layer as read from the API server: identity and content, parsed once at the border."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    created: str
-    deleting: bool
     spec: LayerSpec
     status: LayerStatus
 
@@ -197,14 +192,8 @@ class LayerObject(Fields):
         Raises:
             pydantic.ValidationError: when the object does not have the shape of the kind.
         """
-        metadata = body["metadata"]
         return cls(
-            name=metadata["name"],
-            namespace=metadata["namespace"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            created=metadata.get("creationTimestamp", ""),
-            deleting=bool(metadata.get("deletionTimestamp")),
+            **identity(body),
             spec=LayerSpec.model_validate(body["spec"]),
             status=LayerStatus.model_validate(body.get("status") or {}),
         )

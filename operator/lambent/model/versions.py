@@ -14,6 +14,7 @@ from . import limits, names
 from .fields import Fields, NobodyLooked, ObservedGeneration
 from .function_configurations import FunctionConfiguration
 from .function_statuses import ConditionStatus, ImageStatus, LayerInUse
+from .objects import KubernetesObject, identity
 from .schemas import Column, Extra, KindFacts, ListType, Rule
 
 NUMBER_PATTERN = r"^[1-9][0-9]{0,17}$"
@@ -190,15 +191,9 @@ class Version(Fields):
     ]
 
 
-class VersionObject(Fields):
+class VersionObject(KubernetesObject):
     """A Version as read from the API server: identity and content, parsed once at the border."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    created: str
-    deleting: bool
     owner_uid: str
     """Uid of the Function by the owner reference; empty until it was published. Anybody may write it, so that only
     the garbage collector goes by it."""
@@ -256,12 +251,7 @@ class VersionObject(Fields):
         metadata = body["metadata"]
         labels = metadata.get("labels") or {}
         return cls(
-            name=metadata["name"],
-            namespace=metadata["namespace"],
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 0),
-            created=metadata.get("creationTimestamp", ""),
-            deleting=bool(metadata.get("deletionTimestamp")),
+            **identity(body),
             owner_uid=owner_function(metadata),
             published_by=labels.get(names.LABEL_PUBLISHED_BY, ""),
             marks=(labels.get(names.LABEL_FUNCTION_UID, ""), labels.get(names.LABEL_VERSION, "")),
