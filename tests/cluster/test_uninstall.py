@@ -18,6 +18,7 @@ import yaml
 from conftest import client_of
 from driving import Driver, eventually, zipped
 from releases import CHART, Cluster, Failed, Release, run_text, step
+from test_rollouts import REPORTS
 from tests.chart.test_values import commands
 
 NAME, SYSTEM, NAMESPACES = (
@@ -41,6 +42,8 @@ SELDOM_USED = {
         "functions/finalizers",
     ): "only clusters with an admission plugin ask for it",
     ("controller", "update", "lambent.dev", "layers/finalizers"): "only clusters with an admission plugin ask for it",
+    ("controller", "update", "lambent.dev", "versions/finalizers"): "only clusters with an admission plugin ask for it",
+    ("controller", "get", "lambent.dev", "versions"): "an answer to a publication that was lost",
     ("controller", "get", "lambent.dev", "functions"): "long code only",
     ("controller", "get", "lambent.dev", "layers"): "long content only",
     ("controller", "get", "", "pods"): "an answer to a creation that was lost",
@@ -202,6 +205,51 @@ def test_a_layer_is_published_with_the_rights_there_are(stage):
     eventually(lambda: published() == 0)
 
 
+def test_versions_and_aliases_get_on_with_the_rights_there_are(stage):
+    """A hook reports, the alias moves, retention lets a version go, an annotation is taken away."""
+    driver = stage.drivers[0]
+    gateway = f"http://{NAME}-gateway.{SYSTEM}.svc:8080"
+    hook = driver.function(REPORTS, environment={"variables": {"GATEWAY": gateway, "STATUS": "Succeeded"}}, timeout=60)
+    alias = {"hooks": {"preTraffic": {"functionName": hook, "timeoutSeconds": 120}}, "strategy": "AllAtOnce"}
+    for number in ("1", "2"):
+        source = f"def handler(e, c): return {number}\n"
+        name = driver.apply(source, "moved", publish=True, versionRetention={"keepLast": 1})
+        body = {
+            "apiVersion": "lambent.dev/v1alpha1",
+            "kind": "Alias",
+            "metadata": {"name": f"{name}.live", "namespace": driver.namespace},
+            "spec": {"functionName": name, "latestPublished": True, "rollout": alias},
+        }
+        stage.cluster.run_kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(body))
+        where = (f"{name}.live", "-n", driver.namespace)
+        eventually(
+            lambda wanted=number: (
+                stage.cluster.get("fna", *where).get("status", {}).get("routing") == {"functionVersion": wanted}
+            ),
+            120,
+        )
+    selector = ("-n", driver.namespace, "--field-selector", f"spec.functionName={name}")
+    numbers = lambda: [one["status"].get("version") for one in stage.cluster.get("fnv", *selector)["items"]]  # noqa: E731
+    eventually(lambda: numbers() == ["2"])
+    stage.cluster.run_kubectl(
+        "apply", "--server-side", "-f", "-",
+        stdin=json.dumps(
+            {
+                "apiVersion": "lambent.dev/v1alpha1",
+                "kind": "Version",
+                "metadata": {"name": "by-hand", "namespace": driver.namespace},
+                "spec": {"functionName": name},
+            }
+        ),
+    )  # fmt: skip
+    eventually(lambda: numbers() == ["2", "2"])
+    stage.cluster.run_kubectl("annotate", "fna", *where, "lambent.dev/rollout=abort")
+    eventually(lambda: "lambent.dev/rollout" not in stage.cluster.get("fna", *where)["metadata"].get("annotations", {}))
+    driver.delete(name)
+    driver.delete(hook)
+    eventually(lambda: not numbers() and not driver.pods(name) and not driver.pods(hook))
+
+
 def test_helm_uninstall_lets_what_runs_end_and_leaves_no_pod(stage):
     """The running request is answered; environments, processes and policies are gone; functions and CRD stay."""
     driver = stage.drivers[0]
@@ -224,8 +272,10 @@ def test_helm_uninstall_lets_what_runs_end_and_leaves_no_pod(stage):
         assert [fn["metadata"]["name"] for fn in stage.cluster.get("fn", "-n", namespace)["items"]] == ["left"]
     for kept in (
         "crd/functions.lambent.dev",
+        "crd/aliases.lambent.dev",
         "crd/layers.lambent.dev",
         "crd/layerversions.lambent.dev",
+        "crd/versions.lambent.dev",
         "validatingadmissionpolicy/account-annotations.lambent.dev",
         "validatingadmissionpolicybinding/account-annotations.lambent.dev",
     ):
