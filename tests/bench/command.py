@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, pb, places, r9, rb, rp, shapes
+from . import a1, a2, a3, c3, floors, k1, k2, k4, machines, p1, p3, p4, p5, p7, p7s, pb, places, r9, rb, rbe, rp, shapes
 from .clusters import NoCluster
 from .emulator import NoEmulator
 from .loads import LoadFailed
@@ -40,6 +40,7 @@ MEASURES: dict[str, Callable[[Plan, Cores], Measured]] = {
     "K4": k4.measure,
     "PB": pb.measure,
     "RB": rb.measure,
+    "RBE": rbe.measure,
 }
 
 

@@ -46,6 +46,17 @@ def test_what_nobody_watches_is_not_kept(board):
     assert board.window().invocations == 0
 
 
+def test_counting_begins_with_what_was_said_last_before(board):
+    """Else the first second of a bad version would not count."""
+    board.say("1", 100, errors=7)
+    board.metering.watch("alias", ONE, 60)
+    assert (board.window().invocations, board.nudged) == (0, [])
+    board.clock.now += 0.3
+    board.say("1", 110, errors=9)
+    assert (board.window().invocations, board.window().errors) == (10, 2)
+    assert board.nudged == ["alias"]
+
+
 def test_lines_of_every_gateway_add_up(board):
     board.board.expect("http://two")
     board.board.found("http://two")

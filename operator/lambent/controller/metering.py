@@ -37,7 +37,11 @@ class Metering:
             self.forget(uid)
             self._scopes[uid] = scope
             self._watchers.setdefault(scope, set()).add(uid)
+        news = scope not in self._meter.scopes()
         self._meter.watch(scope, self._clock(), seconds)
+        if news:  # counting begins with what was said last, not with what is said next
+            for report in self._board.reports((scope.function_uid, scope.version)):
+                self.said(report.gateway, report.demand)
 
     def forget(self, uid: str) -> None:
         """An alias looks at nothing."""

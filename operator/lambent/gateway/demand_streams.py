@@ -2,7 +2,7 @@
 
 A subscriber hears of every active key, and of every key that counted anything, when it connects; of changed keys as
 soon as the loop comes round (many changes of one moment are one line); of a key that became inactive once more, with
-zeros; and within a second of every key whose counters grew, active or not.
+zeros; and within a second of every key whose counters grew, active or not (of errors and throttles sooner: `pools`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from lambent.wire import eventstream
 
 from .answer_streams import AnswerStream
 from .environments import Environment, Environments
-from .pools import Pool
 
 
 @dataclass(slots=True)
@@ -220,7 +219,7 @@ class Invocation:
 
     def _count(self, outcome: str) -> None:
         self._error = "" if outcome == metrics.OUTCOME_SUCCESS else outcome
-        count_outcome(self._pool, outcome)
+        self._environments.pools.count_outcome(self._pool, outcome)
 
 
 def _decoded(trailers: Headers) -> bytes:
@@ -228,12 +227,3 @@ def _decoded(trailers: Headers) -> bytes:
         return base64.b64decode(trailers.get(names.ERROR_BODY_KEY, b""), validate=True)
     except (ValueError, binascii.Error):
         return b""
-
-
-def count_outcome(pool: Pool, outcome: str) -> None:
-    """One more invocation that ended so."""
-    pool.invocations += 1
-    if outcome != metrics.OUTCOME_SUCCESS:
-        pool.errors += 1
-    if pool.metrics is not None:
-        pool.metrics.invocations[outcome].inc()

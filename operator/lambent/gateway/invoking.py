@@ -26,7 +26,7 @@ from lambent.wire.eventstream import Completion, failure
 
 from .accounts import Accounts
 from .environments import Environment, Environments, Phase
-from .invocations import Answer, Invocation, NotStarted, Outcome, Settle, count_outcome
+from .invocations import Answer, Invocation, NotStarted, Outcome, Settle
 from .ownership import Ownership
 from .pools import ColdStartTimeout, Pool, RouteGone
 from .spanning import Course, Spans
@@ -178,9 +178,7 @@ class Invoking:
         account = self._accounts.of(route.namespace)
         pool = self._pools.of(route)
         if not account.enter():
-            pool.throttles += 1
-            if pool.metrics is not None:
-                pool.metrics.throttles[metrics.THROTTLE_CONCURRENCY].inc()
+            self._pools.count_throttle(pool, metrics.THROTTLE_CONCURRENCY)
             raise TooManyRequests
         running = _Running(account, route, request, settle)
         if self.spans is not None:
@@ -305,7 +303,7 @@ class Invoking:
     async def _wait(self, pool: Pool, deadline: float) -> Environment:
         arrived = self._pools.clock()
         if (unmounted := self._unmounted(pool)) is not None:
-            count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+            self._pools.count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
             raise unmounted
         try:
             environment = await self._pools.wait(pool, deadline)
@@ -335,7 +333,7 @@ class Invoking:
             pool.claim_failure,
             pool.route.file_systems if pool.route else (),
         )
-        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        self._pools.count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         return diagnosing.cold_start_failure(start)
 
     def _send(self, invocation: Invocation, environment: Environment, route: Route, request: Request) -> None:
@@ -364,7 +362,7 @@ class Invoking:
             return
         assert isinstance(refusal, Refusal)
         log.error("environment %s refused an invocation: %s", environment.name, refusal)
-        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        self._pools.count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         raise ServiceFailed(f"The execution environment refused the invocation ({refusal.error_type}).")
 
     def _explainable(self, answer: Answer, environment: Environment, pool: Pool, request: Request) -> None:
@@ -388,13 +386,13 @@ class Invoking:
             ending = await self._environments.ending(environment, self._bounds.ending)
         message = diagnosing.environment_lost(request.request_id, environment.pod, ending)
         if message is not None and ending is not None:
-            count_outcome(pool, metrics.OUTCOME_FUNCTION_ERROR)
+            self._pools.count_outcome(pool, metrics.OUTCOME_FUNCTION_ERROR)
             log_result = None
             if request.tail:
                 at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
                 lost = Lost(request.request_id, message, took * 1000, ending, at)
                 log_result = base64.b64encode(last_words.tail(lost, pool.route)).decode() if pool.route else ""
             return Answer(diagnosing.exit_error(message), function_error=True, log_result=log_result)
-        count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
+        self._pools.count_outcome(pool, metrics.OUTCOME_SERVICE_ERROR)
         log.error("environment %s lost an invocation: %s", environment.name, error)
         raise ServiceFailed("The execution environment was lost before it answered.") from error

@@ -7,13 +7,17 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lambent.adapters.telemetry.metrics import DURATION_BUCKETS, FunctionMetrics
+from lambent.adapters.telemetry.metrics import DURATION_BUCKETS, OUTCOME_SUCCESS, FunctionMetrics
 from lambent.core.admission import Admission
 from lambent.core.routes import Change, Route
 from lambent.model.environments import Counters, Demand, IdleEnvironment, Key
 
 if TYPE_CHECKING:
     from .environments import Environment
+
+
+TROUBLES_EVERY_SECONDS = 0.2
+"""Errors and throttles of a key are told so soon; all else that is only counted, with the line of each second."""
 
 
 class ColdStartTimeout(Exception):
@@ -47,6 +51,7 @@ class Pool:
         "metrics",
         "route",
         "throttles",
+        "troubles_told",
     )
 
     def __init__(self, key: Key) -> None:
@@ -58,6 +63,8 @@ class Pool:
         self.claim_failure: str | None = None
         """What the last attempt to set one of its environments up ran into."""
         self.invocations = self.errors = self.throttles = 0
+        self.troubles_told = -TROUBLES_EVERY_SECONDS
+        """When the controller was told of errors and throttles last."""
         self._buckets = [0] * (len(DURATION_BUCKETS) + 1)
 
     def count(self, seconds: float) -> None:
@@ -97,6 +104,31 @@ class Pools:
         self._versions: dict[tuple[str, str], list[Pool]] = {}
         self._outdated: set[Key] = set()
         self.clock = asyncio.get_running_loop().time
+
+    # --- counting -----------------------------------------------------------------------------------------------
+
+    def count_outcome(self, pool: Pool, outcome: str) -> None:
+        """One more invocation that ended so."""
+        pool.invocations += 1
+        if pool.metrics is not None:
+            pool.metrics.invocations[outcome].inc()
+        if outcome != OUTCOME_SUCCESS:
+            pool.errors += 1
+            self._troubled(pool)
+
+    def count_throttle(self, pool: Pool, reason: str) -> None:
+        """One more request that was refused for want of concurrency."""
+        pool.throttles += 1
+        if pool.metrics is not None:
+            pool.metrics.throttles[reason].inc()
+        self._troubled(pool)
+
+    def _troubled(self, pool: Pool) -> None:
+        """A rollout may hang on it: told at once, but of many not each by itself."""
+        now = self.clock()
+        if now - pool.troubles_told >= TROUBLES_EVERY_SECONDS:
+            pool.troubles_told = now
+            self._changed(pool.key)
 
     def all(self) -> list[Pool]:
         """Every pool there is now."""
