@@ -112,8 +112,9 @@ Try next:
       {url}/2015-03-31/functions/hello/invocations
   aws lambda invoke --endpoint-url {url} --region us-east-1 \\
       --function-name hello --cli-binary-format raw-in-base64-out --payload '{{}}' /dev/stdout
-  {kubectl} get fn -A
+  {kubectl} get fn,fnv,fna -A
   {kubectl} explain fn.spec
+  PYTHONPATH=operator .venv/bin/python -m lambent publish -n {NAMESPACE} hello    # then: alias set hello live 1
   {kubectl} delete -n {NAMESPACE} fn/hello
   make endpoint     # this URL again
   make clean        # stop and remove everything"""
