@@ -381,3 +381,14 @@ def wait_for_watch(cluster):
     while not any(asked.query.get("watch") for asked in cluster.requests):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_an_alias_that_is_where_it_was_to_be_is_not_called_unready():
+    """For a moment, before the controller takes away what was asked by annotation."""
+    ready = {"type": "Ready", "status": "True", "reason": "Available", "message": "version 2 has all of the traffic"}
+    alias = {
+        "metadata": {"name": "hello.live", "generation": 1},
+        "spec": {"functionName": "hello"},
+        "status": {"observedGeneration": 1, "routing": {"functionVersion": "2"}, "conditions": [ready]},
+    }
+    assert rollouts.waiting(alias) == "hello:live is at 2"

@@ -106,6 +106,8 @@ def waiting(alias: Body) -> str:
         return f"{rollout['deploymentId']}, {rollout['fromVersion']} -> {rollout['toVersion']}: {brief(alias)}"
     if ((alias.get("status") or {}).get("observedGeneration") or 0) < alias["metadata"].get("generation", 0):
         return "the controller has not seen the change yet"
+    if objects.is_true(alias, "Ready"):  # what was asked by annotation is done, and about to be taken away
+        return f"{_name(alias)} is at {aliases.traffic(alias)}"
     return _why(alias)
 
 
