@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import string
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from lambent.controller.alias_book import MalformedAlias
 from lambent.controller.applying import Tools, apply_status
 from lambent.controller.beginning import Beginner
 from lambent.controller.hooking import HookRunner, Place, execution_id
-from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.core import readiness
 from lambent.core.pointing import Known, VersionFacts, point
@@ -90,13 +89,8 @@ class AliasReconciler(Beginner):
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Alias; returns in how many seconds to do so again, None when only an event can matter."""
-        started, outcome = time.perf_counter(), ERROR
-        try:
-            again = await self._reconcile(uid)
-            outcome = SUCCESS
-            return again
-        finally:
-            self._tools.metrics.alias_reconciles.labels(outcome).observe(time.perf_counter() - started)
+        with timing(self._tools.metrics.alias_reconciles):
+            return await self._reconcile(uid)
 
     async def close(self) -> None:
         """End everything that runs in the background: whoever leads next begins it again."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lambent.controller import applying
 from lambent.controller.applying import Tools
@@ -23,6 +24,7 @@ from lambent.core.housing import (
 from lambent.core.readiness import Problem
 from lambent.core.scaling import ScalingSettings
 from lambent.core.workload import Owner
+from lambent.model.errors import LambentError
 
 RETIRE_AGAIN_SECONDS = 5.0
 TOLD_AT_ONCE = 4
@@ -56,6 +58,35 @@ class Houser(Beginner):
         board = self._tools.board
         pods = self._tools.store.pods(scope)
         return housing.Seen(pods, board.reports(scope), board.heard(), household.refusal, now)
+
+    async def _carry_out(
+        self,
+        owner: Owner,
+        actions: Iterable[object],
+        household: Household,
+        own: Callable[[Any], Awaitable[bool]],
+    ) -> float | None:
+        """Carry out a plan; seconds until the owner is to be looked at again, None when only an event can matter.
+
+        What fails is raised after everything else was tried: pods do not wait for a status. `own` carries out what
+        only this kind has; False ends the plan: the object is gone, or another by now.
+        """
+        failure: LambentError | None = None
+        waits: list[float] = []
+        for action in actions:
+            if failure is not None and isinstance(action, RecordEvent):
+                continue  # told when it is written
+            try:
+                if isinstance(action, housing.Action):
+                    wait = await self._house(owner, action, household)
+                    waits += [wait] if wait is not None else []
+                elif not await own(action):
+                    break
+            except LambentError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return min(waits, default=None)
 
     async def _house(self, owner: Owner, action: housing.Action, household: Household) -> float | None:
         """Carry out one action; seconds until the owner is to be looked at again, None when only an event can matter.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ from lambent.adapters.kube.resources import LAYER_VERSIONS, LAYERS
 from lambent.controller.applying import Tools, apply_status
 from lambent.controller.beginning import Beginner
 from lambent.controller.layer_book import MalformedLayer
-from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.measuring import timing
 from lambent.controller.numbering import next_number
 from lambent.controller.observed import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
@@ -45,13 +44,8 @@ class LayerReconciler(Beginner):
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Layer; returns in how many seconds to do so again, None when only an event can matter."""
-        started, outcome = time.perf_counter(), ERROR
-        try:
-            again = await self._reconcile(uid)
-            outcome = SUCCESS
-            return again
-        finally:
-            self._tools.metrics.layer_reconciles.labels(outcome).observe(time.perf_counter() - started)
+        with timing(self._tools.metrics.layer_reconciles):
+            return await self._reconcile(uid)
 
     async def _reconcile(self, uid: str) -> float | None:
         layer = self._book.layer(uid)

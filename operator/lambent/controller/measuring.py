@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CREATED, DELETED, RETIRED, REFUSED = "created", "deleted", "retired", "refused"
 NARROWED, NOT_NARROWED = "narrowed", "narrowing_refused"
 SUCCESS, ERROR = "success", "error"
+
+
+@contextmanager
+def timing(seconds: Histogram) -> Iterator[None]:
+    """Observe how long what is inside takes, by its outcome: an error is what it raises."""
+    started, outcome = time.perf_counter(), ERROR
+    try:
+        yield
+        outcome = SUCCESS
+    finally:
+        seconds.labels(outcome).observe(time.perf_counter() - started)
 
 
 class ControllerMetrics:

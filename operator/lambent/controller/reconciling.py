@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from lambent.controller import applying
 from lambent.controller.applying import Tools
 from lambent.controller.housing import Household, Houser
-from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.controller.retaining import find_surplus
 from lambent.controller.store import MalformedFunction
@@ -18,11 +18,11 @@ from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
 from lambent.controller.version_book import Name
 from lambent.core import housing, layer_use, publishing, readiness
 from lambent.core import plan as planning
-from lambent.core.housing import CreatePods, RecordEvent
+from lambent.core.housing import CreatePods
 from lambent.core.plan import Installation, Observation, ObtainCode, Plan, WriteStatus
 from lambent.core.readiness import Problem, StoredCode
 from lambent.core.references import Versions
-from lambent.model.errors import LambentError, Unavailable
+from lambent.model.errors import Unavailable
 from lambent.model.functions import FunctionObject
 
 
@@ -46,14 +46,8 @@ class Reconciler(Houser):
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Function; returns in how many seconds to do so again, None when only an event can matter."""
-        started = time.perf_counter()
-        outcome = ERROR
-        try:
-            again = await self._reconcile(uid)
-            outcome = SUCCESS
-            return again
-        finally:
-            self._tools.metrics.reconciles.labels(outcome).observe(time.perf_counter() - started)
+        with timing(self._tools.metrics.reconciles):
+            return await self._reconcile(uid)
 
     async def _reconcile(self, uid: str) -> float | None:
         function = self._tools.store.function(uid)
@@ -111,25 +105,15 @@ class Reconciler(Houser):
         return layer_use.resolve(function.spec, here, known, function.status)
 
     async def _apply(self, function: FunctionObject, decided: Plan, memory: Household) -> float | None:
-        """Carry out the plan. What fails is raised after everything else was tried: pods do not wait for a status."""
-        failure: LambentError | None = None
-        waits: list[float] = []
-        for action in decided.actions:
-            if failure is not None and isinstance(action, RecordEvent):
-                continue  # told when it is written
-            try:
-                if isinstance(action, WriteStatus):
-                    if not await applying.write_status(self._tools, function, action.status):
-                        break
-                    memory.status_written = self._clock()
-                elif not isinstance(action, ObtainCode):
-                    wait = await self._house(function, action, memory)
-                    waits += [wait] if wait is not None else []
-            except LambentError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return min(waits, default=None)
+        async def own(action: ObtainCode | WriteStatus) -> bool:
+            if isinstance(action, ObtainCode):  # done before
+                return True
+            written = await applying.write_status(self._tools, function, action.status)
+            if written:
+                memory.status_written = self._clock()
+            return written
+
+        return await self._carry_out(function, decided.actions, memory, own)
 
     def _look_after_code(self, function: FunctionObject, *, starting: bool) -> float | None:
         wait = self._shelf.recheck_in(function, starting=starting)

@@ -12,7 +12,7 @@ from lambent.adapters.kube.resources import VERSIONS
 from lambent.controller import applying
 from lambent.controller.applying import Tools, apply_status
 from lambent.controller.housing import Household, Houser
-from lambent.controller.measuring import ERROR, SUCCESS
+from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.controller.version_book import MalformedVersion, Name
 from lambent.core import housing, publishing, readiness, version_plan
@@ -22,7 +22,7 @@ from lambent.core.readiness import Problem
 from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus
 from lambent.model import names
 from lambent.model.conditions import Reason
-from lambent.model.errors import LambentError, Refused
+from lambent.model.errors import Refused
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
 
@@ -56,13 +56,8 @@ class VersionReconciler(Houser):
 
     async def reconcile(self, uid: str) -> float | None:
         """Work on one Version; returns in how many seconds to do so again, None when only an event can matter."""
-        started, outcome = time.perf_counter(), ERROR
-        try:
-            again = await self._reconcile(uid)
-            outcome = SUCCESS
-            return again
-        finally:
-            self._tools.metrics.version_reconciles.labels(outcome).observe(time.perf_counter() - started)
+        with timing(self._tools.metrics.version_reconciles):
+            return await self._reconcile(uid)
 
     async def _reconcile(self, uid: str) -> float | None:
         version = self._book.version(uid)
@@ -110,27 +105,16 @@ class VersionReconciler(Houser):
         )
 
     async def _apply(self, version: VersionObject, decided: Plan, memory: Household) -> float | None:
-        """Carry out the plan. What fails is raised after everything else was tried: pods do not wait for a status."""
-        failure: LambentError | None = None
-        waits: list[float] = []
-        for action in decided.actions:
-            if failure is not None and isinstance(action, RecordEvent):
-                continue  # told when it is written
-            try:
-                if isinstance(action, WriteStatus):
-                    if not await self._write_status(version, action.status):
-                        break
-                    memory.status_written = self._clock()
-                elif isinstance(action, Adopt):
-                    await adopt(self._tools, version, action.function, version.number or "")
-                else:
-                    wait = await self._house(version, action, memory)
-                    waits += [wait] if wait is not None else []
-            except LambentError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return min(waits, default=None)
+        async def own(action: Adopt | WriteStatus) -> bool:
+            if isinstance(action, Adopt):
+                await adopt(self._tools, version, action.function, version.number or "")
+                return True
+            written = await self._write_status(version, action.status)
+            if written:
+                memory.status_written = self._clock()
+            return written
+
+        return await self._carry_out(version, decided.actions, memory, own)
 
     async def _write_status(self, version: VersionObject | MalformedVersion, status: VersionStatus) -> bool:
         """Write a status; False when the Version is gone or another by now."""

@@ -17,7 +17,7 @@ from lambent.core.scaling import Report, ScalingSettings, ScalingState, Snapshot
 from lambent.core.workload import EnvironmentFacts, Program
 from lambent.model.conditions import ConditionType, Reason
 from lambent.model.environments import EnvironmentPod, Key
-from lambent.model.functions import ConditionStatus, FunctionConfiguration, ImageConfig
+from lambent.model.functions import ConditionStatus, FunctionConfiguration, ImageConfig, ImageStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def shape_of(image: str, agent_image: str, program: Program | None, versions: Ve
     return revisions.Shape(image, agent_image if program else "", versions)
 
 
-def program_of(configuration: FunctionConfiguration, image: ResolvedImage) -> Program:
+def program_of(configuration: FunctionConfiguration, image: ResolvedImage | ImageStatus) -> Program:
     """What runs in a container image: each part by imageConfig, else as the image says."""
     wanted = configuration.image_config or ImageConfig()
     return Program(

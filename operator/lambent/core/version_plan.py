@@ -8,14 +8,14 @@ from datetime import date
 from lambent.core import housing, readiness, validity
 from lambent.core.housing import Housing, HousingState, RecordEvent
 from lambent.core.plan import Installation
-from lambent.core.readiness import Problem, ResolvedImage
+from lambent.core.readiness import Problem
 from lambent.core.references import Versions
 from lambent.core.workload import EnvironmentFacts, Program
 from lambent.model.arns import function_arn
 from lambent.model.conditions import Condition, ConditionType, Reason
 from lambent.model.environments import Key
 from lambent.model.functions import FunctionObject
-from lambent.model.versions import VersionObject, VersionSnapshot, VersionStatus
+from lambent.model.versions import VersionObject, VersionStatus
 
 LOST = "the Function that this version was published of does not exist any more"
 
@@ -126,25 +126,12 @@ def _identify(seen: Observation, installation: Installation) -> EnvironmentFacts
     program: Program | None = None
     if snapshot.image is not None:
         image = snapshot.image.resolved_uri
-        program = housing.program_of(snapshot, _image(snapshot))
+        program = housing.program_of(snapshot, snapshot.image)
     else:
         assert snapshot.runtime is not None
         image = installation.runtimes[snapshot.runtime]
     shape = housing.shape_of(image, installation.agent_image, program, seen.versions)
     return EnvironmentFacts(housing.key_of(version.scope, snapshot, snapshot.revision, shape), image, program)
-
-
-def _image(snapshot: VersionSnapshot) -> ResolvedImage:
-    image = snapshot.image
-    assert image is not None
-    return ResolvedImage(
-        resolved_uri=image.resolved_uri,
-        digest_hex=snapshot.code_sha256,
-        size=snapshot.code_size,
-        entry_point=tuple(image.entry_point),
-        command=tuple(image.command),
-        working_directory=image.working_directory or "/",
-    )
 
 
 def _last_good(version: VersionObject) -> Key | None:
