@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
 import tempfile
 import uuid
 from pathlib import Path
@@ -98,8 +100,19 @@ async def test_sigterm_from_outside_still_drains(contained):
     caller = await hostile(contained)
     await caller.invoke({"do": "signals"}, timeout_ms=20_000)
     [agent] = [pid for pid in descendants_of(contained.process.pid) if b"lambent.agent" in command_line(pid)]
+    await nothing_pends(agent)
     os.kill(agent, signal.SIGTERM)
-    assert await asyncio.to_thread(contained.process.wait, 20) == 0
+    try:
+        assert await asyncio.to_thread(contained.process.wait, 20) == 0
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"{Path(f'/proc/{agent}/status').read_text()}\n{contained.log()}")
+
+
+async def nothing_pends(pid):
+    """Standard signals do not queue: one that arrives while the function's own still pends is that one for the kernel."""
+    async with asyncio.timeout(20):
+        while not re.search(r"^ShdPnd:\s*0+$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE):
+            await asyncio.sleep(0.01)
 
 
 def descendants_of(pid):

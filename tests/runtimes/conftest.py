@@ -21,11 +21,7 @@ def family(language: languages.Language) -> str:
 
 
 def pytest_generate_tests(metafunc):
-    """Each fixture's languages; one worker has all of a language.
-
-    AWS's client for Java writes its library into /tmp, which here is everybody's: a second one that starts at the same
-    time would pull it from under the first.
-    """
+    """Each fixture's languages; one worker has all of a language, since what is started stays until the end."""
     fixtures = {"language": languages.ALL, "streaming": languages.STREAMING}
     for fixture, chosen in fixtures.items():
         if fixture in metafunc.fixturenames:

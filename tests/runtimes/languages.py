@@ -103,10 +103,13 @@ def java_in_jar(folder: Path) -> Bundle:
 
 
 def java_runtime(folder: Path) -> Path:
-    """A folder with the client at the place where the bootstrap looks for it."""
+    """A folder with the client and its library where the bootstrap looks for them."""
     runtime = folder / "runtime"
     runtime.mkdir()
-    (runtime / "lib").symlink_to(maven.client(ROOT, CACHE))
+    jars = maven.client(ROOT, CACHE)
+    (runtime / "lib").symlink_to(jars)
+    unpack = [sys.executable, ROOT / "runtime-images/java/unpack-library", jars, runtime / "jni/libaws-lambda-jni.so"]
+    run(unpack, folder / "unpack.log")
     return runtime
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.agent.driving import Agent, claim_of
 from tests.runtimes import languages
 
 from lambent.agent.protocol.states import State
+from lambent.agent.supervising import descendants
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("Java")]
 
@@ -93,3 +96,13 @@ async def test_a_missing_wrapper_exits_with_127(java):
     caller = await agent.connect()
     claimed = await caller.claim(claim(env={"AWS_LAMBDA_EXEC_WRAPPER": "/no/such"}))
     assert claimed.error["errorMessage"] == "Runtime exited with error: exit status 127"
+
+
+async def test_the_clients_library_is_loaded_from_its_image(java):
+    """Not written into /tmp first, which takes time, and where two that start at once would harm each other."""
+    agent, claim = java
+    caller = await agent.connect()
+    assert (await caller.claim(claim())).error is None
+    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in descendants(agent.process.pid)]
+    [loaded] = {line.split()[-1] for text in maps for line in text.splitlines() if "libaws-lambda-jni" in line}
+    assert loaded == str(agent.folder / "runtime/jni/libaws-lambda-jni.so")
