@@ -135,21 +135,15 @@ class AliasReconciler(Beginner):
         function = store.named((alias.namespace, name))
         published = [
             one
-            for one in store.versions.of_function(alias.namespace, name)
-            if function is not None and one.function_uid == function.uid and not one.deleting
+            for one in store.versions.published(alias.namespace, name)
+            if function is not None and one.function_uid == function.uid
         ]
-        by_object = {one.name: one.number for one in published if one.number is not None}
-        facts = {
-            one.number: VersionFacts(one.status.snapshot.role)
-            for one in published
-            if one.number is not None and one.status.snapshot is not None
-        }
         known = Known(
             arn=function_arn(self._region, account, name),
             function_exists=function is not None,
-            versions=facts,
-            by_object=by_object,
-            latest=max(facts, key=int, default=None),
+            versions={str(one.number): VersionFacts(one.role) for one in published},
+            by_object={one.name: str(one.number) for one in published},
+            latest=str(published[-1].number) if published else None,
             older=self._book.older(alias),
         )
         return _Around(account, function, known, function_arn(self._region, account, name, alias.alias_name))

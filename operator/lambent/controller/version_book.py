@@ -214,6 +214,7 @@ def _facts(version: VersionObject) -> Published:
         uid=version.uid,
         published_by=version.published_by,
         referenced=bool(version.status.referenced_by),
+        role=snapshot.role,
     )
 
 

@@ -44,6 +44,8 @@ class Published:
     published_by: str = ""
     referenced: bool = False
     """Whether its status says that aliases refer to it: as long, admission keeps it."""
+    role: str | None = None
+    """Of its snapshot: versions that share an alias's traffic have one."""
 
 
 @dataclass(frozen=True, slots=True)
