@@ -1,13 +1,16 @@
 """The client of Prometheus, where a server misbehaves; what a real one answers is in tests/contracts/prometheus."""
 
 import asyncio
+import contextlib
 import json
 import math
+import ssl
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from tests.authorities import Authority, pem
 
 from lambent.adapters import prometheus
 from lambent.adapters.prometheus import PrometheusClient, PrometheusSettings
@@ -39,16 +42,23 @@ def answer(kind, result):
     return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
 
 
-@pytest.fixture
-async def server():
+@contextlib.asynccontextmanager
+async def serving(tls=None):
+    """A server; `tls` is the context of an encrypted one."""
     fake = Server()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", fake.query)
     test_server = TestServer(app)
-    await test_server.start_server(shutdown_timeout=0.1)
+    await test_server.start_server(shutdown_timeout=0.1, ssl=tls)
     fake.url = str(test_server.make_url("/prefix"))
     yield fake
     await test_server.close()
+
+
+@pytest.fixture
+async def server():
+    async with serving() as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -156,3 +166,31 @@ async def test_the_token_is_read_anew_each_time_and_goes_nowhere_else(server, se
     with pytest.raises(Unavailable, match="answered 302"):
         await client.ask("x")
     assert len(server.seen) == 3
+
+
+async def test_the_authorities_it_is_told_of_are_the_only_ones_and_may_change(session, tmp_path):
+    """Read anew when the file changes; without it, without a certificate in it or signed by others: told."""
+    authority, bundle = Authority(), tmp_path / "ca.crt"
+    pair = tmp_path / "server.pem"
+    pair.write_bytes(b"".join(authority.pair("127.0.0.1")))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair)
+    async with serving(tls) as server:
+        client = PrometheusClient(session, PrometheusSettings(server.url, ca_file=str(bundle)))
+        with pytest.raises(Unavailable, match="authorities for Prometheus cannot be read"):
+            await client.ask("x")
+        bundle.write_text("nothing of the kind")
+        with pytest.raises(Unavailable, match="authorities for Prometheus cannot be read"):
+            await client.ask("x")
+        for trusted, trust in ((Authority(), False), (authority, True), (Authority(), False)):
+            fresh = tmp_path / "fresh"
+            fresh.write_bytes(pem(trusted.certificate))
+            fresh.rename(bundle)
+            if trust:
+                assert await client.ask("x") == 7
+            else:
+                with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                    await client.ask("x")
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await PrometheusClient(session, PrometheusSettings(server.url)).ask("x")
+    assert len(server.seen) == 1

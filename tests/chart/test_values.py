@@ -229,6 +229,16 @@ def test_a_prometheus_is_named_to_the_controller_with_its_token(helm, rendered):
     assert item["key"] == "token"
 
 
+def test_the_authorities_of_a_prometheus_are_a_file_of_the_controller(helm, rendered):
+    """A ConfigMap, as cert-manager, trust-manager and OpenShift write it."""
+    assert rendered.environment("controller")["LAMBENT_PROMETHEUS_CA_FILE"] == ""
+    given = helm.template({"prometheus": {"url": "https://prometheus.monitoring:9090", "caConfigMap": "trusted"}})
+    (volume,) = [each for each in given.pod("controller")["volumes"] if "configMap" in each]
+    assert volume["configMap"] == {"name": "trusted", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    (mount,) = [each for each in given.container("controller")["volumeMounts"] if each["name"] == volume["name"]]
+    assert given.environment("controller")["LAMBENT_PROMETHEUS_CA_FILE"] == f"{mount['mountPath']}/ca.crt"
+
+
 def test_network_policies_open_the_internal_door_to_the_controller_only(helm, rendered):
     """Second line of defence behind the tokens; off by default because clusters differ."""
     assert rendered.all("NetworkPolicy") == []

@@ -62,6 +62,7 @@ SAID = {
         "https://prometheus.monitoring:9090/prefix",
     ),
     "LAMBENT_PROMETHEUS_TOKEN_FILE": ("/token", lambda it: it.prometheus.token_file, "/token"),
+    "LAMBENT_PROMETHEUS_CA_FILE": ("/ca.crt", lambda it: it.prometheus.ca_file, "/ca.crt"),
     "LAMBENT_COLLECT_SECONDS": ("0", lambda it: it.collect_seconds, 0),
     "LAMBENT_COLLECT_GRACE_SECONDS": ("60", lambda it: it.collecting.grace, 60),
     "LAMBENT_LOG_LEVEL": ("debug", lambda it: it.log_level, "DEBUG"),

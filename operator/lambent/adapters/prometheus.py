@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class PrometheusSettings:
     """Base URL, without `/api/v1` and without a slash at its end. Empty: there is none."""
     token_file: str = ""
     """File with a bearer token, read anew for every question. Empty: no token is sent."""
+    ca_file: str = ""
+    """PEM file of the only authorities that may vouch for it. Empty: those of this machine."""
 
 
 class PrometheusClient:
@@ -42,6 +45,7 @@ class PrometheusClient:
         self._session = session
         self._url = f"{settings.url}/api/v1/query"
         self._token_file = settings.token_file
+        self._authorities = _Authorities(settings.ca_file)
         self._seconds = seconds
 
     async def ask(self, query: str) -> float | None:
@@ -52,21 +56,20 @@ class PrometheusClient:
                 is not one number.
         """
         form = {"query": query, "timeout": f"{self._seconds:g}s"}
-        headers = await self._headers()
+        how = {"headers": await self._headers(), "ssl": await asyncio.to_thread(self._authorities.context)}
         try:
-            status, body = await self._send("POST", headers, data=form)
+            status, body = await self._send("POST", data=form, **how)
             if status == 405:  # some proxies let only reading methods through
-                status, body = await self._send("GET", headers, params=form)
+                status, body = await self._send("GET", params=form, **how)
         except TimeoutError as error:
             raise Unavailable(f"no answer within {self._seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{error}"[:_WORDS_MAX] or repr(error)) from error
         return _number(_document(status, body))
 
-    async def _send(self, method: str, headers: dict[str, str], **sent: dict[str, str]) -> tuple[int, bytes]:
+    async def _send(self, method: str, **how: Any) -> tuple[int, bytes]:
         limits = aiohttp.ClientTimeout(total=self._seconds)
-        call: Any = {"headers": headers, "timeout": limits, "allow_redirects": False, **sent}
-        async with self._session.request(method, self._url, **call) as answer:
+        async with self._session.request(method, self._url, timeout=limits, allow_redirects=False, **how) as answer:
             body = bytearray()
             async for piece in answer.content.iter_any():
                 body += piece
@@ -82,6 +85,31 @@ class PrometheusClient:
         except (OSError, ValueError) as error:
             raise Unavailable(f"the token for Prometheus cannot be read: {error}") from error
         return {"Authorization": f"Bearer {token.strip()}"}
+
+
+class _Authorities:
+    """Who may vouch for the server; read anew when the file has changed, since authorities are rotated too."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._known: tuple[tuple[int, int], ssl.SSLContext] | None = None
+
+    def context(self) -> ssl.SSLContext | bool:
+        """What a session takes: True means the machine's own authorities.
+
+        Raises:
+            Unavailable: there is no such file, or no certificate in it.
+        """
+        if not self._path:
+            return True
+        try:
+            found = Path(self._path).stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+            if self._known is None or self._known[0] != stamp:
+                self._known = (stamp, ssl.create_default_context(cafile=self._path))
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
+            raise Unavailable(f"the authorities for Prometheus cannot be read: {error}") from error
+        return self._known[1]
 
 
 def _document(status: int, body: bytes) -> dict[str, Any]:

@@ -129,7 +129,9 @@ def _prometheus(read: _Reader) -> PrometheusSettings:
     url = read.text("LAMBENT_PROMETHEUS_URL", "").rstrip("/")
     if url and re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", url) is None:
         raise ValueError(f"LAMBENT_PROMETHEUS_URL must be http(s)://<host>[:<port>][/<path>], not {url!r}")
-    return PrometheusSettings(url, read.text("LAMBENT_PROMETHEUS_TOKEN_FILE", ""))
+    return PrometheusSettings(
+        url, read.text("LAMBENT_PROMETHEUS_TOKEN_FILE", ""), read.text("LAMBENT_PROMETHEUS_CA_FILE", "")
+    )
 
 
 def _release(read: _Reader) -> Release | None:
