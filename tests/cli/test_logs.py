@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
 import pytest
 
+from lambent.cli.following import Environments
 from lambent.cli.outcomes import ExitCode
 
 
@@ -198,6 +200,34 @@ def test_a_connection_that_ends_is_taken_up_where_it_broke(cluster, function, pr
     seen.wait_for("a1", "a2")
     cluster.write("hello-x-aaaaa", *stamped(3, "a3"))
     seen.wait_for("a1", "a2", "a3")
+
+
+class Quiet:
+    """A cluster in which nothing happens."""
+
+    def __init__(self):
+        self.watched = threading.Event()
+
+    def get(self, *_):
+        return {"metadata": {"resourceVersion": "1"}, "items": []}
+
+    def watch(self, *_):
+        self.watched.set()
+        threading.Event().wait()
+        yield {}
+
+
+def test_ctrl_c_is_heard_also_where_it_does_not_wake_the_wait(function):
+    """Python only notes a signal that came in the moment before the wait, or to another thread as here."""
+    quiet = Quiet()
+
+    def interrupt():
+        quiet.watched.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(Environments(quiet, function).follow())
 
 
 def test_following_one_request_ends_with_it(cluster, function, process):

@@ -22,6 +22,7 @@ from .log_lines import Line, Progress, parse, parse_all
 
 _READERS = 8
 _AGAIN_SECONDS = 0.5
+_LISTENS_SECONDS = 0.5
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -82,7 +83,10 @@ class Environments:
         """
         threading.Thread(target=self._watch, daemon=True).start()
         while True:
-            found = self._lines.get()
+            try:  # a Ctrl-C that comes just before the wait does not end it: Python hears of it between two waits
+                found = self._lines.get(timeout=_LISTENS_SECONDS)
+            except queue.Empty:
+                continue
             if isinstance(found, Exception):
                 raise found
             yield found
