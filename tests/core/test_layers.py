@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lambent.core import layers
-from lambent.core.layers import Observation, ObtainContent, Publish, RecordEvent, WriteStatus, plan
+from lambent.core.events import RecordEvent
+from lambent.core.layers import Observation, ObtainContent, Publish, WriteStatus, plan
 from lambent.core.readiness import Problem, StoredCode
 from lambent.model.conditions import Reason
 from lambent.model.layer_versions import LayerVersionObject

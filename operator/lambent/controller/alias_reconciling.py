@@ -11,21 +11,20 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from lambent.adapters.kube.client import MERGE_PATCH
-from lambent.adapters.kube.events import Happening, Regarding
 from lambent.adapters.kube.resources import ALIASES
 from lambent.controller.alarming import Alarms
 from lambent.controller.alias_book import MalformedAlias
-from lambent.controller.applying import Tools, apply_status
+from lambent.controller.applying import Tools, apply_status, record
 from lambent.controller.beginning import Beginner
 from lambent.controller.hooking import HookRunner, Place, execution_id
 from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.core import readiness
+from lambent.core.events import RecordEvent
 from lambent.core.pointing import Known, VersionFacts, point
-from lambent.core.rollout import Decision, Seen, Told, decide, hook_answered
+from lambent.core.rollout import Decision, Seen, decide, hook_answered
 from lambent.model import names
 from lambent.model.alias_statuses import AliasStatus, RolloutStatus
 from lambent.model.aliases import AliasObject
@@ -179,10 +178,10 @@ class AliasReconciler(Beginner):
         self._hooks.keep(Place(alias.uid, alias.namespace, around.account), decision.asks)
         if decision.told:
             self._begin(self._record(alias, decision.told))
-        before = {record.deployment_id for record in alias.status.history}
-        for record in decision.status.history:
-            if record.deployment_id not in before:
-                self._tools.metrics.rollouts.labels(record.phase).inc()
+        before = {ended.deployment_id for ended in alias.status.history}
+        for ended in decision.status.history:
+            if ended.deployment_id not in before:
+                self._tools.metrics.rollouts.labels(ended.phase).inc()
 
     async def _own(self, alias: AliasObject, around: _Around) -> float | None:
         """The Function becomes owner, for the garbage collector. The alias routes already."""
@@ -225,12 +224,10 @@ class AliasReconciler(Beginner):
         self._book.put_alias(answer, quiet=True)  # nudges: what waited for the request to be done may begin
         return None
 
-    async def _record(self, alias: AliasObject, told: tuple[Told, ...]) -> None:
+    async def _record(self, alias: AliasObject, told: tuple[RecordEvent, ...]) -> None:
         """In the order in which it happened."""
-        regarding = Regarding(names.API_VERSION, "Alias", alias.namespace, alias.name, alias.uid)
         for each in told:
-            kind: Literal["Warning", "Normal"] = "Warning" if each.warning else "Normal"
-            await self._tools.recorder.record(Happening(regarding, kind, each.reason.value, each.note, "Rollout"))
+            await record(self._tools, alias, each, "Rollout")
 
     async def _report_malformed(self, alias: MalformedAlias) -> float | None:
         self._forget(alias.uid)

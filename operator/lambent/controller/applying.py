@@ -22,7 +22,7 @@ from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWE
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import MalformedFunction, Store
 from lambent.controller.version_book import Scope
-from lambent.core.housing import RecordEvent
+from lambent.core.events import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
 from lambent.core.workload import (
     EnvironmentFacts,
@@ -253,8 +253,8 @@ class Kinded(Named, Protocol):
     def kind(self) -> str: ...  # noqa: D102
 
 
-async def record(tools: Tools, owner: Kinded, event: RecordEvent) -> None:
-    """Tell people."""
+async def record(tools: Tools, owner: Kinded, event: RecordEvent, action: str = "Reconcile") -> None:
+    """Tell people. `action`: what was being done."""
     regarding = Regarding(names.API_VERSION, owner.kind, owner.namespace, owner.name, owner.uid)
     kind = "Warning" if event.warning else "Normal"
-    await tools.recorder.record(Happening(regarding, kind, event.reason.value, event.note, "Reconcile"))  # type: ignore[arg-type]
+    await tools.recorder.record(Happening(regarding, kind, event.reason.value, event.note, action))  # type: ignore[arg-type]

@@ -12,12 +12,12 @@ from lambent.controller import applying
 from lambent.controller.applying import Tools
 from lambent.controller.beginning import Beginner
 from lambent.core import housing, scaling
+from lambent.core.events import RecordEvent
 from lambent.core.housing import (
     CreatePods,
     DeletePods,
     HousingState,
     NarrowPods,
-    RecordEvent,
     RetirePods,
     TellNotNarrowed,
 )

@@ -6,9 +6,8 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from lambent.adapters.kube.events import Happening, Regarding
 from lambent.adapters.kube.resources import LAYER_VERSIONS, LAYERS
-from lambent.controller.applying import Tools, apply_status
+from lambent.controller.applying import Tools, apply_status, record
 from lambent.controller.beginning import Beginner
 from lambent.controller.layer_book import MalformedLayer
 from lambent.controller.measuring import timing
@@ -16,7 +15,8 @@ from lambent.controller.numbering import next_number
 from lambent.controller.observed import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
 from lambent.core import layers, readiness
-from lambent.core.layers import Observation, ObtainContent, Publish, RecordEvent, WriteStatus
+from lambent.core.events import RecordEvent
+from lambent.core.layers import Observation, ObtainContent, Publish, WriteStatus
 from lambent.core.readiness import Problem, StoredCode
 from lambent.model import names
 from lambent.model.conditions import Reason
@@ -119,7 +119,7 @@ class LayerReconciler(Beginner):
                 if not await self._write_status(layer, action.status):
                     return
             elif isinstance(action, RecordEvent):
-                self._begin(self._record(layer, action))
+                self._begin(record(self._tools, layer, action))
 
     async def _write_status(self, layer: LayerObject | MalformedLayer, status: LayerStatus) -> bool:
         """Write a status; False when the Layer is gone or another by now."""
@@ -127,11 +127,6 @@ class LayerReconciler(Beginner):
         if answer is not None:
             self._book.put_layer(answer, quiet=True)
         return answer is not None
-
-    async def _record(self, layer: LayerObject, event: RecordEvent) -> None:
-        regarding = Regarding(names.API_VERSION, "Layer", layer.namespace, layer.name, layer.uid)
-        kind = "Warning" if event.warning else "Normal"
-        await self._tools.recorder.record(Happening(regarding, kind, event.reason.value, event.note, "Reconcile"))  # type: ignore[arg-type]
 
     async def _report_malformed(self, layer: MalformedLayer) -> None:
         self._judged.add(layer.uid)

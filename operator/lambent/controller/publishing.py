@@ -21,7 +21,7 @@ from lambent.controller.retaining import retain
 from lambent.controller.version_book import Name
 from lambent.controller.version_reconciling import VersionReconciler, adopt
 from lambent.core import publishing
-from lambent.core.housing import RecordEvent
+from lambent.core.events import RecordEvent
 from lambent.core.publishing import Publish, Published, Unchanged, Verdict
 from lambent.core.readiness import Problem
 from lambent.model import names

@@ -9,7 +9,7 @@ from lambent.adapters.kube.resources import VERSIONS
 from lambent.controller.applying import Tools
 from lambent.controller.store import Store
 from lambent.core import publishing
-from lambent.core.housing import RecordEvent
+from lambent.core.events import RecordEvent
 from lambent.core.publishing import Published, References
 from lambent.model.conditions import Reason
 from lambent.model.errors import Refused

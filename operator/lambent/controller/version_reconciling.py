@@ -16,7 +16,7 @@ from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.controller.version_book import MalformedVersion, Name
 from lambent.core import housing, publishing, readiness, version_plan
-from lambent.core.housing import RecordEvent
+from lambent.core.events import RecordEvent
 from lambent.core.plan import Installation
 from lambent.core.readiness import Problem
 from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lambent.core import exhaustion, narrowing, readiness, references, revisions, scaling
+from lambent.core.events import RecordEvent
 from lambent.core.narrowing import Narrowing, NarrowingState
 from lambent.core.readiness import Problem, ResolvedImage
 from lambent.core.references import Versions
@@ -54,15 +55,6 @@ class TellNotNarrowed:
     """Say that the nodes of these pods refused to."""
 
     pods: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEvent:
-    """Tell people of a milestone, or of something with a consequence."""
-
-    warning: bool
-    reason: Reason
-    note: str
 
 
 Action = CreatePods | RetirePods | DeletePods | NarrowPods | TellNotNarrowed | RecordEvent

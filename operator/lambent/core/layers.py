@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambent.core import readiness
+from lambent.core.events import RecordEvent
 from lambent.core.readiness import Obtained, Problem, StoredCode
 from lambent.model import names
 from lambent.model.conditions import Condition, ConditionType, Reason
@@ -43,15 +44,6 @@ class WriteStatus:
     """Write the status."""
 
     status: LayerStatus
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEvent:
-    """Tell people."""
-
-    warning: bool
-    reason: Reason
-    note: str
 
 
 Action = ObtainContent | Publish | WriteStatus | RecordEvent
@@ -244,7 +236,8 @@ def _events(old: LayerStatus, new: LayerStatus) -> Iterable[RecordEvent]:
     if new.latest_version is not None and new.latest_version != old.latest_version:
         note = f"published {new.latest_version_arn}"
         yield RecordEvent(False, Reason.LAYER_VERSION_PUBLISHED, note)
-    before = next((one for one in old.conditions if one.type == ConditionType.READY), None)
-    after = next(one for one in new.conditions if one.type == ConditionType.READY)
+    before, after = (readiness.find(status.conditions, ConditionType.READY) for status in (old, new))
+    if after is None:
+        return
     if after.status == "False" and (before is None or (before.status, before.reason) != (after.status, after.reason)):
         yield RecordEvent(after.reason != Reason.PROGRESSING, Reason(after.reason), after.message)

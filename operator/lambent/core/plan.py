@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from lambent.core import housing, layer_use, readiness, revisions, validity
-from lambent.core.housing import HousingState, RecordEvent
+from lambent.core.events import RecordEvent
+from lambent.core.housing import HousingState
 from lambent.core.layer_use import ResolvedLayer
 from lambent.core.readiness import Findings, Obtained, Problem, ResolvedImage, Revisions
 from lambent.core.references import Versions

@@ -13,20 +13,21 @@ from typing import Literal
 
 from lambent.core import moments, rollout_hooks
 from lambent.core.alarms import Reading
+from lambent.core.events import RecordEvent
 from lambent.core.pointing import Target
 from lambent.core.readiness import Problem, stamped
 from lambent.core.rollout_endings import Ending, begun, ended, recorded, routing_after, was_taken_back
 from lambent.core.rollout_hooks import Event, due, waited_for
 from lambent.core.rollout_moves import Circumstances, look_again, move
 from lambent.core.rollout_steps import share
-from lambent.core.rollout_texts import Told, conditions_of, title, told_of
+from lambent.core.rollout_texts import conditions_of, title, told_of
 from lambent.model.alias_statuses import AliasStatus, RolloutStatus, Routing
 from lambent.model.aliases import AliasObject
 from lambent.model.conditions import Reason
 from lambent.model.names import LATEST, ROLLOUT_ABORT, ROLLOUT_PAUSE, ROLLOUT_PROMOTE
 from lambent.model.rollouts import Alarm, Hook, Rollout
 
-__all__ = ["AskHook", "Decision", "Event", "HookOutcome", "Seen", "Told", "decide", "hook_answered", "looks_back"]
+__all__ = ["AskHook", "Decision", "Event", "HookOutcome", "Seen", "decide", "hook_answered", "looks_back"]
 
 ANSWERED_SECONDS = 60.0
 """An annotation that is still there so long after the rollout ended by it is a new request."""
@@ -77,7 +78,7 @@ class Decision:
     """Complete; `hook_results` as they were seen (gateways write them, under a field manager of their own)."""
     asks: tuple[AskHook, ...] = ()
     """The same in every decision as long as the invocation did not end: it is for the caller to keep one running."""
-    told: tuple[Told, ...] = ()
+    told: tuple[RecordEvent, ...] = ()
     take_request: bool = False
     """Take the annotation `lambent.dev/rollout` away, once the status is written."""
     look_again: float | None = None
@@ -147,7 +148,7 @@ class _Making:
         self.rollout = alias.status.rollout
         self.history = alias.status.history
         self.plan = alias.spec.rollout or _NO_PLAN
-        self.told: list[Told] = []
+        self.told: list[RecordEvent] = []
         self.take_request = False
         self.unread = False
         """A rollout began for which no alarm has been read."""
@@ -207,11 +208,13 @@ class _Making:
         elif rollout is not None and request == ROLLOUT_PROMOTE:
             if not rollout.promoted:
                 self.rollout = rollout.model_copy(update={"promoted": True})
-                self.told.append(Told(False, Reason.PROMOTED, f"{title(rollout)}: the rest of its steps is skipped"))
+                self.told.append(
+                    RecordEvent(False, Reason.PROMOTED, f"{title(rollout)}: the rest of its steps is skipped")
+                )
         elif not self._was_answered(request):
             known = request in {ROLLOUT_ABORT, ROLLOUT_PROMOTE}
             why = "no rollout is going on" if known else "it is none of pause, promote and abort"
-            self.told.append(Told(True, Reason.NOTHING_TO_DO, f"nothing was done about {request[:64]!r}: {why}"))
+            self.told.append(RecordEvent(True, Reason.NOTHING_TO_DO, f"nothing was done about {request[:64]!r}: {why}"))
 
     def _was_answered(self, request: str) -> bool:
         """Whether the annotation is only still there."""
@@ -264,13 +267,13 @@ class _Making:
         elif routing.function_version not in self.seen.exists:
             self.routing = wanted
             gone = f"version {routing.function_version} was deleted: version {target.version} has all of the traffic"
-            self.told.append(Told(True, Reason.VERSION_NOT_FOUND, gone))
+            self.told.append(RecordEvent(True, Reason.VERSION_NOT_FOUND, gone))
         elif not self.take_request:
             generation, versions = self.seen.alias.generation, (routing.function_version, target.version)
             self.routing = Routing(function_version=routing.function_version)
             self.rollout = begun(self.seen.new_id, versions, self.plan, generation, self.seen.now)
             self.unread = bool(self.plan.alarms)
-            self.told.append(Told(False, Reason.ROLLOUT_STARTED, f"{title(self.rollout)}, {self.plan.named}"))
+            self.told.append(RecordEvent(False, Reason.ROLLOUT_STARTED, f"{title(self.rollout)}, {self.plan.named}"))
 
     def _end(self, rollout: RolloutStatus, ending: Ending) -> None:
         self.rollout = ended(rollout, ending, self.seen.alias.generation, self.seen.now)

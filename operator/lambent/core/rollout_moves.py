@@ -12,10 +12,11 @@ from datetime import datetime
 
 from lambent.core import moments, rollout_hooks, rollout_steps
 from lambent.core.alarms import Reading
+from lambent.core.events import RecordEvent
 from lambent.core.readiness import Problem
 from lambent.core.rollout_alarms import Judgement, judge
 from lambent.core.rollout_hooks import Event
-from lambent.core.rollout_texts import Told, split, title
+from lambent.core.rollout_texts import split, title
 from lambent.model.alias_statuses import HookResult, RolloutStatus
 from lambent.model.conditions import Reason
 from lambent.model.rollouts import Hook, Rollout
@@ -48,7 +49,7 @@ class Move:
 
     rollout: RolloutStatus
     failure: Problem | None = None
-    told: tuple[Told, ...] = ()
+    told: tuple[RecordEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,33 +116,33 @@ def _hold(rollout: RolloutStatus, around: Circumstances, judgement: Judgement) -
 
 def _stand(rollout: RolloutStatus, held: _Hold, now: datetime) -> Move:
     paused = held.reason == Reason.ROLLOUT_PAUSED
-    told: tuple[Told, ...] = ()
+    told: tuple[RecordEvent, ...] = ()
     if rollout.reason != held.reason:
-        told = (Told(held.warning, held.reason, f"{title(rollout)}: {held.message}"),)
+        told = (RecordEvent(held.warning, held.reason, f"{title(rollout)}: {held.message}"),)
     rollout = rollout_steps.hold(rollout, now)
     message = held.message[:1024]
     update = {"paused": paused, "reason": held.reason.value, "message": message}
     return Move(rollout.model_copy(update=update), told=told)
 
 
-def _release(rollout: RolloutStatus, now: datetime) -> tuple[RolloutStatus, tuple[Told, ...]]:
-    told: tuple[Told, ...] = ()
+def _release(rollout: RolloutStatus, now: datetime) -> tuple[RolloutStatus, tuple[RecordEvent, ...]]:
+    told: tuple[RecordEvent, ...] = ()
     if rollout.held_since is not None:
-        told = (Told(False, Reason.ROLLOUT_IN_PROGRESS, f"{title(rollout)} goes on"),)
+        told = (RecordEvent(False, Reason.ROLLOUT_IN_PROGRESS, f"{title(rollout)} goes on"),)
     return rollout_steps.release(rollout, now), told
 
 
 # --- going on -------------------------------------------------------------------------------------------------------
 
 
-def _step(rollout: RolloutStatus, around: Circumstances, told: tuple[Told, ...]) -> Move:
+def _step(rollout: RolloutStatus, around: Circumstances, told: tuple[RecordEvent, ...]) -> Move:
     over = rollout.promoted or rollout_steps.remaining(rollout, around.plan, around.now) <= 0
     if not over:
         return Move(rollout, told=told)
     if rollout_steps.is_whole(rollout):
         return Move(rollout.model_copy(update={"phase": "AfterAllowTraffic"}), told=told)
     rollout = rollout_steps.next_step(rollout, around.now)
-    stepped = Told(False, Reason.ROLLOUT_STEPPED, f"{title(rollout)}: {split(rollout_steps.share(rollout))}")
+    stepped = RecordEvent(False, Reason.ROLLOUT_STEPPED, f"{title(rollout)}: {split(rollout_steps.share(rollout))}")
     return Move(rollout, told=(*told, stepped))
 
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lambent.core.events import RecordEvent
 from lambent.core.pointing import Target
 from lambent.core.readiness import Problem
 from lambent.core.rollout_steps import is_whole, share
 from lambent.model.alias_statuses import RolloutStatus, Routing
 from lambent.model.conditions import Condition, ConditionType, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An Event of Kubernetes."""
-
-    warning: bool
-    reason: Reason
-    note: str
-
 
 _AWAITED = (Reason.FUNCTION_NOT_FOUND, Reason.VERSION_NOT_FOUND)
 """Problems that go away without a person."""
@@ -81,19 +70,19 @@ def outcome(rollout: RolloutStatus) -> str:
     )
 
 
-def told_of(rollout: RolloutStatus) -> Told:
+def told_of(rollout: RolloutStatus) -> RecordEvent:
     """The Event of its end."""
     left = f"version {rollout.to_version if rollout.phase == 'Succeeded' else rollout.from_version} has all"
     why = f", {rollout.reason}: {rollout.message}" if rollout.message else ""
     note = f"{title(rollout)} ended{why}; {left} of the traffic"
     match rollout.phase:
         case "RolledBack":
-            return Told(True, Reason.ROLLED_BACK, note)
+            return RecordEvent(True, Reason.ROLLED_BACK, note)
         case "Succeeded":
             gone = rollout.reason == Reason.VERSION_NOT_FOUND
-            return Told(gone, Reason.ROLLOUT_SUCCEEDED, note)
+            return RecordEvent(gone, Reason.ROLLOUT_SUCCEEDED, note)
         case _:
-            return Told(False, Reason(rollout.reason), note)
+            return RecordEvent(False, Reason(rollout.reason), note)
 
 
 def title(rollout: RolloutStatus) -> str:

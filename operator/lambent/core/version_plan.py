@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from lambent.core import housing, readiness, validity
-from lambent.core.housing import Housing, HousingState, RecordEvent
+from lambent.core.events import RecordEvent
+from lambent.core.housing import Housing, HousingState
 from lambent.core.plan import Installation
 from lambent.core.readiness import Problem
 from lambent.core.references import Versions

@@ -199,6 +199,7 @@ class Alias(Fields):
 class AliasObject(KubernetesObject):
     """An Alias as read from the API server: identity and content, parsed once at the border."""
 
+    kind: ClassVar[str] = Alias.facts.kind
     owner_uid: str
     """Uid of its Function by the owner reference; empty until the controller saw both. Only the garbage collector
     goes by it."""

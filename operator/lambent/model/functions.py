@@ -95,6 +95,7 @@ class Function(Fields):
 class FunctionObject(KubernetesObject):
     """A Function as read from the API server: identity and content, parsed once at the border."""
 
+    kind: ClassVar[str] = Function.facts.kind
     spec: FunctionSpec
     status: FunctionStatus
 
@@ -102,11 +103,6 @@ class FunctionObject(KubernetesObject):
     def function_name(self) -> str:
         """Lambda's name of the function."""
         return self.spec.function_name or self.name
-
-    @property
-    def kind(self) -> str:
-        """The kind."""
-        return Function.facts.kind
 
     @property
     def configuration(self) -> FunctionConfiguration:

@@ -75,6 +75,7 @@ class LayerVersion(Fields):
 class LayerVersionObject(KubernetesObject):
     """A LayerVersion as read from the API server."""
 
+    kind: ClassVar[str] = LayerVersion.facts.kind
     owner_uid: str
     """Uid of its Layer; empty when that is gone and the version was left."""
     spec: LayerVersionSpec

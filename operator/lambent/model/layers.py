@@ -177,6 +177,7 @@ class Layer(Fields):
 class LayerObject(KubernetesObject):
     """A Layer as read from the API server: identity and content, parsed once at the border."""
 
+    kind: ClassVar[str] = Layer.facts.kind
     spec: LayerSpec
     status: LayerStatus
 

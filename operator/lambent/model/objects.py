@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .fields import Fields
 
 
 class KubernetesObject(Fields):
-    """Identity of an object."""
+    """Identity of an object; each kind says its name."""
 
+    kind: ClassVar[str]
     name: str
     namespace: str
     uid: str

@@ -194,6 +194,7 @@ class Version(Fields):
 class VersionObject(KubernetesObject):
     """A Version as read from the API server: identity and content, parsed once at the border."""
 
+    kind: ClassVar[str] = Version.facts.kind
     owner_uid: str
     """Uid of the Function by the owner reference; empty until it was published. Anybody may write it, so that only
     the garbage collector goes by it."""
@@ -203,11 +204,6 @@ class VersionObject(KubernetesObject):
     """Function uid and number as its labels say: for who selects by them, never believed."""
     spec: VersionSpec
     status: VersionStatus
-
-    @property
-    def kind(self) -> str:
-        """The kind."""
-        return Version.facts.kind
 
     @property
     def by_function(self) -> bool:
