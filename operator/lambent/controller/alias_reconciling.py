@@ -21,7 +21,7 @@ from lambent.controller.beginning import Beginner
 from lambent.controller.hooking import HookRunner, Place, execution_id
 from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
-from lambent.core import readiness
+from lambent.core import moments, readiness
 from lambent.core.events import RecordEvent
 from lambent.core.pointing import Known, VersionFacts, point
 from lambent.core.rollout import Decision, Seen, decide, hook_answered
@@ -235,7 +235,7 @@ class AliasReconciler(Beginner):
             Condition(ConditionType.READY, False, Reason.INVALID_SPEC, alias.message),
             Condition(ConditionType.STALLED, True, Reason.INVALID_SPEC, alias.message),
         ]
-        now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = moments.spell_seconds(self._now())
         shown = readiness.stamped(conditions, alias.status.conditions, alias.generation, now)
         fields = {"observed_generation": alias.generation, "conditions": shown}
         status = alias.status.model_copy(update=fields)

@@ -14,7 +14,7 @@ from lambent.controller.measuring import timing
 from lambent.controller.numbering import next_number
 from lambent.controller.observed import Malformed
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
-from lambent.core import layers, readiness
+from lambent.core import layers, moments, readiness
 from lambent.core.events import RecordEvent
 from lambent.core.layers import Observation, ObtainContent, Publish, WriteStatus
 from lambent.core.readiness import Problem, StoredCode
@@ -70,7 +70,7 @@ class LayerReconciler(Beginner):
             older=self._book.older(layer),
             content=self._shelf.lookup(layer, versions),
             versions=self._book.versions(layer.namespace, layer.layer_name),
-            timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            timestamp=moments.spell_seconds(datetime.now(UTC)),
             unknown=self._tools.references.refusal(layer),
         )
         self._judged.add(uid)
@@ -130,7 +130,7 @@ class LayerReconciler(Beginner):
 
     async def _report_malformed(self, layer: MalformedLayer) -> None:
         self._judged.add(layer.uid)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = moments.spell_seconds(datetime.now(UTC))
         status = layers.malformed_status(layer.status, layer.generation, layer.message, now)
         if not readiness.same(layer.status, status):
             await self._write_status(layer, status)

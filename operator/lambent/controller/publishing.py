@@ -20,7 +20,7 @@ from lambent.controller.numbering import next_number
 from lambent.controller.retaining import retain
 from lambent.controller.version_book import Name
 from lambent.controller.version_reconciling import VersionReconciler, adopt
-from lambent.core import publishing
+from lambent.core import moments, publishing
 from lambent.core.events import RecordEvent
 from lambent.core.publishing import Publish, Published, Unchanged, Verdict
 from lambent.core.readiness import Problem
@@ -276,6 +276,6 @@ def _given(version: VersionObject, function: FunctionObject, number: int, snapsh
         "function_uid": function.uid,
         "version": str(number),
         "snapshot": snapshot,
-        "published_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "published_at": moments.spell_seconds(datetime.now(UTC)),
     }
     return version.status.model_copy(update=given)

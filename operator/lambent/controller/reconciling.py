@@ -16,7 +16,7 @@ from lambent.controller.retaining import find_surplus
 from lambent.controller.store import MalformedFunction
 from lambent.controller.storing import RECHECK_SECONDS, CodeShelf
 from lambent.controller.version_book import Name
-from lambent.core import housing, layer_use, publishing, readiness
+from lambent.core import housing, layer_use, moments, publishing, readiness
 from lambent.core import plan as planning
 from lambent.core.housing import CreatePods
 from lambent.core.plan import Installation, Observation, ObtainCode, Plan, WriteStatus
@@ -94,7 +94,7 @@ class Reconciler(Houser):
             layers=self._layers(function, account),
             environments=environments,
             latest_version=str(newest.number) if newest is not None else None,
-            timestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            timestamp=moments.spell_seconds(datetime.now(UTC)),
             since_status=now - memory.status_written,
         )
 
@@ -136,7 +136,7 @@ class Reconciler(Houser):
         return uid in self._memories
 
     async def _report_malformed(self, function: MalformedFunction) -> None:
-        timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        timestamp = moments.spell_seconds(datetime.now(UTC))
         status = readiness.malformed_status(function.status, function.generation, function.message, timestamp)
         if not readiness.same(function.status, status) and await applying.write_status(self._tools, function, status):
             for event in housing.events(function.status.conditions, status.conditions):

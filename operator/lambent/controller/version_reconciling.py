@@ -15,7 +15,7 @@ from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
 from lambent.controller.version_book import MalformedVersion, Name
-from lambent.core import housing, publishing, readiness, version_plan
+from lambent.core import housing, moments, publishing, readiness, version_plan
 from lambent.core.events import RecordEvent
 from lambent.core.plan import Installation
 from lambent.core.readiness import Problem
@@ -181,4 +181,4 @@ async def adopt(tools: Tools, version: VersionObject, function: FunctionObject, 
 
 
 def _timestamp() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moments.spell_seconds(datetime.now(UTC))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from lambent.core import moments
 from lambent.core.hook_index import Hook, HookIndex, Verdict
 from lambent.model import names
 from lambent.model.aliases import AliasObject
@@ -92,7 +93,7 @@ class HookReports:
     async def _record(self, hook: Hook, report: Report) -> bool:
         """Write it; False when somebody wrote the alias meanwhile, and it has to be looked at again."""
         namespace, name = hook.place
-        at = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = moments.spell_seconds(datetime.fromtimestamp(self._clock(), UTC))
         body = {
             "apiVersion": names.API_VERSION,
             "kind": "Alias",

@@ -14,7 +14,7 @@ from lambent.adapters.agents.doors import Call
 from lambent.adapters.agents.failures import AgentMisbehaved, AgentNotConnected, AgentUnavailable
 from lambent.adapters.telemetry import metrics
 from lambent.agent.protocol.refusals import NotClaimed, NotIdle, Refusal, StaleOwner
-from lambent.core import diagnosing, last_words
+from lambent.core import diagnosing, last_words, moments
 from lambent.core.admission import Account
 from lambent.core.last_words import Lost
 from lambent.core.routes import Route
@@ -389,7 +389,7 @@ class Invoking:
             self._pools.count_outcome(pool, metrics.OUTCOME_FUNCTION_ERROR)
             log_result = None
             if request.tail:
-                at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                at = moments.spell(datetime.now(UTC))
                 lost = Lost(request.request_id, message, took * 1000, ending, at)
                 log_result = base64.b64encode(last_words.tail(lost, pool.route)).decode() if pool.route else ""
             return Answer(diagnosing.exit_error(message), function_error=True, log_result=log_result)
