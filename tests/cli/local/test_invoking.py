@@ -197,6 +197,17 @@ def test_a_zip_in_the_manifest_is_unpacked_and_removed(project, invoke):
     assert re.fullmatch(r'".*/temporary/lambent-[^/]+/task/package/app\.py"', invoke().out)
 
 
+@pytest.mark.parametrize("more", ["", "environment: {variables: {PYTHONWARNINGS: error}}"], ids=["", "started afresh"])
+def test_a_project_stays_as_it_was(project, invoke, more):
+    """No __pycache__: what a change within one second leaves there would be taken for the new code."""
+    project.write(f"runtime: python3.11\nhandler: app.handler\ncode: {{artifactUri: registry.example/app:1}}\n{more}")
+    project.file("app.py", "import part\ndef handler(event, context): return part.name")
+    project.file("part.py", "name = 'part'")
+    before = sorted(project.folder.rglob("*"))
+    assert invoke().out == '"part"'
+    assert sorted(project.folder.rglob("*")) == before
+
+
 def test_layers_stand_for_opt_and_later_ones_win(project, invoke):
     """As Lambda merges them; modules, and data below LAMBDA's /opt."""
     project.python("import first, both\ndef handler(event, context): return [first.name, both.name]")

@@ -82,7 +82,8 @@ def _python(runtime: str, place: Place) -> Launch:
         raise CommandFailed(ExitCode.SERVICE_FAILED, f"this copy of lambent is incomplete: no {_PYTHON_BOOTSTRAP}")
     found = _find_python(wanted, place.interpreter)
     note = "" if found.version == wanted else f"{runtime} runs on Python {found.version}: {found.program}"
-    program = _launcher(place.own, [found.program, "-s", str(_PYTHON_BOOTSTRAP)])
+    # -B: nothing is written into the project, and no byte code of a moment ago is taken for what was changed since
+    program = _launcher(place.own, [found.program, "-s", "-B", str(_PYTHON_BOOTSTRAP)])
     settings = {"LAMBENT_BOOTSTRAP": program, "LAMBENT_RUNTIME_DIR": found.client, "LAMBENT_PRESTART": "1"}
     if not place.has_layers:
         return Launch(settings, note=note)
