@@ -8,8 +8,7 @@ from tests.controller.rooms import GATEWAY, Clock
 
 from lambent.controller.demanding import DemandBoard
 from lambent.controller.metering import Metering
-from lambent.core.metering import Scope
-from lambent.model.environments import Counters, Demand, Key
+from lambent.model.environments import Counters, Demand, Key, Scope
 
 ONE, TWO = Scope("u", "1"), Scope("u", "2")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.core.alarms import Window
-from lambent.core.metering import Meter, Scope
-from lambent.model.environments import Counters, Key
+from lambent.core.metering import Meter
+from lambent.model.environments import Counters, Key, Scope
 
 TWO = Scope("f", "2")
 KEY = Key("f", "2", "rev")

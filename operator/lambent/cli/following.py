@@ -52,7 +52,7 @@ class Environments:
         self._path = path_of("pods", self._namespace)
         self._selector = f"{names.ENVIRONMENT_SELECTOR},{names.LABEL_FUNCTION_UID}={function['metadata']['uid']}"
         if versions:
-            labels = (names.VERSION_LATEST_LABEL if each == names.LATEST else each for each in versions)
+            labels = map(names.version_label, versions)
             self._selector += f",{names.LABEL_VERSION} in ({','.join(labels)})"
         self._progress: dict[str, Progress] = {}
         self._reading: set[str] = set()

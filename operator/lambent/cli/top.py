@@ -229,7 +229,7 @@ def _key(pod: dict[str, Any]) -> FunctionKey:
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     version = labels.get(names.LABEL_VERSION, names.VERSION_LATEST_LABEL)
     function = annotations.get(names.ANNOTATION_FUNCTION_NAME) or labels.get(names.LABEL_INSTANCE, "")
-    return (metadata["namespace"], function, names.LATEST if version == names.VERSION_LATEST_LABEL else version)
+    return (metadata["namespace"], function, names.version_of_label(version))
 
 
 def _print(rows: list[Row], form: str | None, *, everywhere: bool, watch: bool) -> None:

@@ -16,9 +16,9 @@ from typing import Protocol
 from lambent.adapters.telemetry.metrics import DURATION_BUCKETS
 from lambent.controller.metering import Metering
 from lambent.core.alarms import PrometheusFailure, QueryNames, Reading, query, read_metric, read_prometheus
-from lambent.core.metering import Scope
 from lambent.core.rollout import looks_back
 from lambent.model.aliases import AliasObject
+from lambent.model.environments import Scope
 from lambent.model.errors import Unavailable
 from lambent.model.rollouts import Alarm
 

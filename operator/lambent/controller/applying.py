@@ -21,7 +21,6 @@ from lambent.controller.demanding import DemandBoard
 from lambent.controller.measuring import CREATED, DELETED, NARROWED, NOT_NARROWED, REFUSED, RETIRED, ControllerMetrics
 from lambent.controller.referring import ReferenceBoard
 from lambent.controller.store import MalformedFunction, Store
-from lambent.controller.version_book import Scope
 from lambent.core.events import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
 from lambent.core.workload import (
@@ -34,7 +33,7 @@ from lambent.core.workload import (
     starts_wide,
 )
 from lambent.model import names, quantities
-from lambent.model.environments import EnvironmentPod
+from lambent.model.environments import EnvironmentPod, Scope
 from lambent.model.errors import Refused, Unavailable
 from lambent.model.fields import Fields
 from lambent.model.functions import FunctionObject, FunctionStatus

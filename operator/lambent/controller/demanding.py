@@ -14,9 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from lambent.controller.version_book import Scope
 from lambent.core.scaling import Report
-from lambent.model.environments import Demand, Key
+from lambent.model.environments import Demand, Key, Scope
 from lambent.model.errors import Unavailable
 from lambent.wire.demand import decode_demand
 
@@ -135,7 +134,7 @@ class DemandBoard:
 
     def note(self, url: str, demand: Demand) -> None:
         """A line came. Gateways name pods `namespace/name`; a Function's pods are all in its own namespace."""
-        scope = (demand.key.function_uid, demand.key.version)
+        scope = demand.key.scope
         idle = tuple(replace(idle, pod=idle.pod.rpartition("/")[2]) for idle in demand.idle)
         demand = replace(demand, idle=idle)
         matter = (demand.in_flight, demand.waiting, demand.starting, frozenset(each.pod for each in idle))

@@ -24,6 +24,7 @@ from lambent.core.housing import (
 from lambent.core.readiness import Problem
 from lambent.core.scaling import ScalingSettings
 from lambent.core.workload import Owner
+from lambent.model.environments import Scope
 from lambent.model.errors import LambentError
 
 RETIRE_AGAIN_SECONDS = 5.0
@@ -53,8 +54,8 @@ class Houser(Beginner):
         self._clock = clock
         self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
-    def _see(self, scope: tuple[str, str], household: Household, now: float) -> housing.Seen:
-        """What is seen of the environments of a function's uid and a version."""
+    def _see(self, scope: Scope, household: Household, now: float) -> housing.Seen:
+        """What is seen of environments."""
         board = self._tools.board
         pods = self._tools.store.pods(scope)
         return housing.Seen(pods, board.reports(scope), board.heard(), household.refusal, now)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from lambent.controller.demanding import DemandBoard
 from lambent.core.alarms import Window
-from lambent.core.metering import Meter, Scope
-from lambent.model.environments import Demand, Key
+from lambent.core.metering import Meter
+from lambent.model.environments import Demand, Key, Scope
 
 
 class Metering:
@@ -40,7 +40,7 @@ class Metering:
         news = scope not in self._meter.scopes()
         self._meter.watch(scope, self._clock(), seconds)
         if news:  # counting begins with what was said last, not with what is said next
-            for report in self._board.reports((scope.function_uid, scope.version)):
+            for report in self._board.reports(scope):
                 self.said(report.gateway, report.demand)
 
     def forget(self, uid: str) -> None:
@@ -52,7 +52,7 @@ class Metering:
         if not self._watchers[scope]:
             del self._watchers[scope]
             self._meter.forget(scope)
-            for place in [place for place in self._troubles if _scope(place[1]) == scope]:
+            for place in [place for place in self._troubles if place[1].scope == scope]:
                 del self._troubles[place]
 
     def window(self, uid: str, seconds: float) -> Window | None:
@@ -72,7 +72,7 @@ class Metering:
         if not self._watchers:
             return
         key, counters = demand.key, demand.counters
-        watchers = self._watchers.get(_scope(key))
+        watchers = self._watchers.get(key.scope)
         if watchers is None:
             return
         self._meter.feed(gateway, key, counters, self._clock())
@@ -86,7 +86,3 @@ class Metering:
         """The stream of a gateway ended: what happens until it is open again is not known."""
         if self._watchers:
             self._meter.unheard(self._clock())
-
-
-def _scope(key: Key) -> Scope:
-    return Scope(key.function_uid, key.version)

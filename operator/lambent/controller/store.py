@@ -16,11 +16,11 @@ from lambent.controller.alias_book import AliasBook
 from lambent.controller.freshness import Freshness
 from lambent.controller.layer_book import LayerBook
 from lambent.controller.observed import Malformed, overtaken, put_each, read
-from lambent.controller.version_book import Name, Scope, VersionBook
+from lambent.controller.version_book import Name, VersionBook
 from lambent.core import code_texts
 from lambent.model import names
 from lambent.model.arns import account_id
-from lambent.model.environments import EnvironmentPod
+from lambent.model.environments import EnvironmentPod, Scope
 from lambent.model.functions import FunctionObject, FunctionStatus
 
 MalformedFunction = Malformed[FunctionStatus]
@@ -67,7 +67,7 @@ class Store:
 
     def scopes(self, uid: str) -> dict[Scope, tuple[EnvironmentPod, ...]]:
         """The pods of a function by version."""
-        return {(uid, version): tuple(pods.values()) for version, pods in self._pods.get(uid, {}).items()}
+        return {Scope(uid, version): tuple(pods.values()) for version, pods in self._pods.get(uid, {}).items()}
 
     def account(self, namespace: str) -> str | None:
         """The account a namespace is; None until it was seen."""
@@ -196,7 +196,7 @@ class Store:
         pod = EnvironmentPod.from_kubernetes(body)
         if pod is None or not self._freshness.is_news(pod.uid, body):
             return
-        scope = (pod.key.function_uid, pod.key.version)
+        scope = pod.key.scope
         pods = self._pods.setdefault(scope[0], {}).setdefault(scope[1], {})
         before = pods.get(pod.name)
         pods[pod.name] = pod

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lambent.controller.freshness import Freshness
 from lambent.controller.observed import Malformed, overtaken, put_each, read
 from lambent.core.publishing import Published, newest_of
+from lambent.model.environments import Scope
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
 
 Name = tuple[str, str]
 """Namespace and function name."""
-Scope = tuple[str, str]
-"""Uid of a Function and number of a version, as in a key."""
-
+NameT = TypeVar("NameT", Name, Scope)
 
 MalformedVersion = Malformed[VersionStatus]
 
@@ -150,7 +149,7 @@ class VersionBook:
             _discard(self._named, name, before.uid)
             _discard(self._waiting, name, before.uid)
             if before.number is not None:
-                _discard(self._numbered, (before.function_uid, before.number), before.uid)
+                _discard(self._numbered, Scope(before.function_uid, before.number), before.uid)
         if after is not None:
             self._versions[after.uid] = after
         if isinstance(after, VersionObject):
@@ -159,7 +158,7 @@ class VersionBook:
             if after.number is None:
                 self._waiting.setdefault(name, set()).add(after.uid)
             else:
-                self._numbered.setdefault((after.function_uid, after.number), set()).add(after.uid)
+                self._numbered.setdefault(Scope(after.function_uid, after.number), set()).add(after.uid)
 
     def _spread(
         self, before: VersionObject | MalformedVersion | None, after: VersionObject | MalformedVersion | None
@@ -180,7 +179,7 @@ class VersionBook:
             return
         for version in (before, after):
             if isinstance(version, VersionObject):
-                for uid in self._numbered.get((version.function_uid, version.number or ""), set()) - {version.uid}:
+                for uid in self._numbered.get(Scope(version.function_uid, version.number or ""), set()) - {version.uid}:
                     self._nudge(uid)
         for name in {facts[0] for facts in (old, new) if facts is not None}:
             self._tell(name)
@@ -218,7 +217,7 @@ def _facts(version: VersionObject) -> Published:
     )
 
 
-def _discard(index: dict[tuple[str, str], set[str]], name: tuple[str, str], uid: str) -> None:
+def _discard(index: dict[NameT, set[str]], name: NameT, uid: str) -> None:
     left = index.get(name, set())
     left.discard(uid)
     if not left:

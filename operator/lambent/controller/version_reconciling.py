@@ -22,6 +22,7 @@ from lambent.core.readiness import Problem
 from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus
 from lambent.model import names
 from lambent.model.conditions import Reason
+from lambent.model.environments import Scope
 from lambent.model.errors import Refused
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
@@ -33,7 +34,7 @@ LOOKED_UP = Problem(Reason.PROGRESSING, "what it refers to is being looked up")
 
 @dataclass(slots=True)
 class _Memory(Household):
-    scope: tuple[str, str] | None = None
+    scope: Scope | None = None
     """Whose environments are to go with it."""
 
 

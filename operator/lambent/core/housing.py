@@ -17,7 +17,7 @@ from lambent.core.references import Versions
 from lambent.core.scaling import Report, ScalingSettings, ScalingState, Snapshot
 from lambent.core.workload import EnvironmentFacts, Program
 from lambent.model.conditions import ConditionType, Reason
-from lambent.model.environments import EnvironmentPod, Key
+from lambent.model.environments import EnvironmentPod, Key, Scope
 from lambent.model.functions import ConditionStatus, FunctionConfiguration, ImageConfig, ImageStatus
 
 
@@ -142,9 +142,9 @@ def farewell(seen: Seen) -> tuple[Action, ...]:
     return (DeletePods(pods),) if pods else ()
 
 
-def key_of(scope: tuple[str, str], configuration: FunctionConfiguration, revision: str, shape: revisions.Shape) -> Key:
-    """Identity of environments of a function's uid and a version label."""
-    return Key(*scope, revisions.pod_revision(revision, scope[1], shape, configuration))
+def key_of(scope: Scope, configuration: FunctionConfiguration, revision: str, shape: revisions.Shape) -> Key:
+    """Identity of environments."""
+    return Key(*scope, revisions.pod_revision(revision, scope.version, shape, configuration))
 
 
 def shape_of(image: str, agent_image: str, program: Program | None, versions: Versions) -> revisions.Shape:

@@ -7,12 +7,10 @@ monotonic clock, in seconds. Counters of gateways only grow; one that is smaller
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from lambent.core.alarms import Window
-from lambent.model.environments import Counters, Key
-from lambent.model.names import LATEST, VERSION_LATEST_LABEL
+from lambent.model.environments import Counters, Key, Scope
 
 SECONDS_MAX = 3600.0
 """The longest period of an alarm."""
@@ -21,20 +19,6 @@ FINE_SECONDS, COARSE_APART_SECONDS = 600.0, 6.0
 
 Totals = tuple[int, ...]
 """Invocations, errors, throttles, then invocations by duration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A version of a function, whatever its pods' revision."""
-
-    function_uid: str
-    version: str
-    """`latest` or a number, as in a key."""
-
-    @classmethod
-    def of(cls, function_uid: str, version: str) -> Scope:
-        """The scope of a version as an alias names it, `$LATEST` or a number."""
-        return cls(function_uid, VERSION_LATEST_LABEL if version == LATEST else version)
 
 
 class _Ring:
@@ -140,7 +124,7 @@ class Meter:
         The first word on a key is where counting begins. `from_zero`: the gateway counts this key only since we listen
         to it (it said everything that it had before, and this key was not among it), so the first word is all news.
         """
-        watched = self._watched.get(Scope(key.function_uid, key.version))
+        watched = self._watched.get(key.scope)
         if watched is None:
             return
         place = (gateway, key)

@@ -113,7 +113,7 @@ def function_route(function: FunctionObject, address: Address) -> Route | None:
         or is_true(status.conditions, ConditionType.STALLED)
     ):
         return None
-    key = Key(function.uid, names.VERSION_LATEST_LABEL, status.pod_revision)
+    key = Key(*function.scope, status.pod_revision)
     code = _Code(status.revision, status.code_sha256, status.code_size or 0, status.layers or ())
     return _route(key, address, function.spec, code)
 
@@ -126,7 +126,7 @@ def version_route(version: VersionObject) -> Route | None:
     snapshot, number, pod_revision = version.status.snapshot, version.number, version.status.pod_revision
     if snapshot is None or number is None or not pod_revision or not version.function_uid or not snapshot.revision:
         return None
-    key = Key(version.function_uid, number, pod_revision)
+    key = Key(*version.scope, pod_revision)
     address = replace(NOWHERE, namespace=version.namespace)
     code = _Code(snapshot.revision, snapshot.code_sha256, snapshot.code_size, snapshot.layers_in_use or ())
     return _route(key, address, snapshot, code)
@@ -169,7 +169,7 @@ def _route(key: Key, address: Address, configuration: FunctionConfiguration, cod
         code_sha256=sha256,
         code_size=code.size,
         layers=layers,
-        version=names.LATEST if key.version == names.VERSION_LATEST_LABEL else key.version,
+        version=names.version_of_label(key.version),
         logging=logging.told() if logging else {},
         tracing_mode=configuration.tracing_mode,
         file_systems=tuple(system.arn for system in configuration.file_system_configs),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lambent.model import limits, names, quantities
 from lambent.model.configurations import EphemeralStorage, FileSystemConfig
-from lambent.model.environments import Key
+from lambent.model.environments import Key, Scope
 from lambent.model.functions import FunctionConfiguration, Placement
 
 RUNTIME_UID, RUNTIME_GID = 993, 990
@@ -104,8 +104,8 @@ class Owner(Protocol):
         """What its environments are made of."""
 
     @property
-    def scope(self) -> tuple[str, str]:
-        """Function uid and version label, as in the keys of its environments."""
+    def scope(self) -> Scope:
+        """That of its environments."""
 
 
 @dataclass(frozen=True, slots=True)

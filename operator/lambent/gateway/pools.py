@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lambent.adapters.telemetry.metrics import DURATION_BUCKETS, OUTCOME_SUCCESS, FunctionMetrics
 from lambent.core.admission import Admission
 from lambent.core.routes import Change, Route
-from lambent.model.environments import Counters, Demand, IdleEnvironment, Key
+from lambent.model.environments import Counters, Demand, IdleEnvironment, Key, Scope
 
 if TYPE_CHECKING:
     from .environments import Environment
@@ -101,7 +101,7 @@ class Pools:
         """Told when the controller should hear of a key at once."""
         self._metrics_of = metrics_of
         self._pools: dict[Key, Pool] = {}
-        self._versions: dict[tuple[str, str], list[Pool]] = {}
+        self._versions: dict[Scope, list[Pool]] = {}
         self._outdated: set[Key] = set()
         self.clock = asyncio.get_running_loop().time
 
@@ -139,12 +139,12 @@ class Pools:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key)
-            self._versions.setdefault((key.function_uid, key.version), []).append(pool)
+            self._versions.setdefault(key.scope, []).append(pool)
         return pool
 
     def of_version(self, key: Key) -> list[Pool]:
         """Every pool of the function and version that a key is of."""
-        return self._versions.get((key.function_uid, key.version), [])
+        return self._versions.get(key.scope, [])
 
     def find(self, key: Key) -> Pool | None:
         """The pool of a key, if there is one."""
@@ -167,10 +167,10 @@ class Pools:
         found = {key: pool for key, pool in self._pools.items() if pool.route is None and not pool.admission.active}
         forgotten = {key for key, pool in found.items() if not pool.counted or key in self._outdated}
         for key in forgotten:
-            pools = self._versions[key.function_uid, key.version]
+            pools = self._versions[key.scope]
             pools.remove(self._pools.pop(key))
             if not pools:
-                del self._versions[key.function_uid, key.version]
+                del self._versions[key.scope]
         self._outdated = found.keys() - forgotten
 
     # --- requests -----------------------------------------------------------------------------------------------

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import names, quantities
+
+
+class Scope(NamedTuple):
+    """`$LATEST` or one version of a function, whatever its pods' revision."""
+
+    function_uid: str
+    version: str
+    """`latest` or a number, as in the label."""
+
+    @classmethod
+    def of(cls, function_uid: str, version: str) -> Scope:
+        """The scope of a version as people and aliases name it, `$LATEST` or a number."""
+        return cls(function_uid, names.version_label(version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +30,11 @@ class Key:
     version: str
     """`latest` or a number, as in the label."""
     pod_revision: str
+
+    @property
+    def scope(self) -> Scope:
+        """Function and version."""
+        return Scope(self.function_uid, self.version)
 
     def __str__(self) -> str:
         return f"{self.function_uid}/{self.version}/{self.pod_revision}"

@@ -14,6 +14,7 @@ from pydantic import Field
 from . import limits, names
 from .codes import Code, ConfigMapCode, SecretReference
 from .configurations import EphemeralStorage, FileSystemConfig, LoggingConfig, TracingConfig
+from .environments import Scope
 from .fields import Fields, KubernetesName, NobodyLooked
 from .function_configurations import Environment, FunctionConfiguration, ImageConfig, KeyReference, VariableSource
 from .function_specs import FunctionSpec, VersionRetention
@@ -110,9 +111,9 @@ class FunctionObject(KubernetesObject):
         return self.spec
 
     @property
-    def scope(self) -> tuple[str, str]:
-        """Function uid and version, as in the keys of its environments."""
-        return self.uid, names.VERSION_LATEST_LABEL
+    def scope(self) -> Scope:
+        """That of its environments."""
+        return Scope.of(self.uid, names.LATEST)
 
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> FunctionObject:

@@ -57,3 +57,13 @@ NUMBERS = "lambent-numbers"
 """The ConfigMap of a namespace with the highest number that was ever given to a version, by `<kind>.<name>`."""
 CONTAINER_ENVIRONMENT = "environment"
 """The one container of an execution environment's pod."""
+
+
+def version_label(version: str) -> str:
+    """`$LATEST` or a number as labels and keys have it."""
+    return VERSION_LATEST_LABEL if version == LATEST else version
+
+
+def version_of_label(label: str) -> str:
+    """`$LATEST` or a number, of a label or a key."""
+    return LATEST if label == VERSION_LATEST_LABEL else label

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from . import limits, names
+from .environments import Scope
 from .fields import Fields, NobodyLooked, ObservedGeneration
 from .function_configurations import FunctionConfiguration
 from .function_statuses import ConditionStatus, ImageStatus, LayerInUse
@@ -232,10 +233,10 @@ class VersionObject(KubernetesObject):
         return self.status.snapshot
 
     @property
-    def scope(self) -> tuple[str, str]:
-        """Function uid and version, as in the keys of its environments. Only of a published one."""
+    def scope(self) -> Scope:
+        """That of its environments. Only of a published one."""
         assert self.number is not None
-        return self.function_uid, self.number
+        return Scope(self.function_uid, self.number)
 
     @classmethod
     def from_kubernetes(cls, body: dict[str, Any]) -> VersionObject:

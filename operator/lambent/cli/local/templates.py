@@ -13,9 +13,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote_plus
+
+from lambent.core import moments
 
 PLACEHOLDER: Final = re.compile(r"\$\{([a-z][a-z0-9-]*)((?:\|[a-z0-9:-]+)*)\}")
 _INDEX: Final = re.compile(r"\[(\d+)\]")
@@ -81,7 +83,7 @@ def assign(event: Any, path: str, value: Any) -> None:
 
 def utc(text: str) -> str:
     """A moment in ISO 8601 as services write it: `2026-01-01T12:00:00.000Z`. ValueError for what is none."""
-    return _iso(_moment(text))
+    return moments.spell(moments.read(text))
 
 
 def _text(template: str, values: Mapping[str, Any]) -> Any:
@@ -99,21 +101,12 @@ def _filtered(match: re.Match[str], values: Mapping[str, Any]) -> Any:
     return value
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _later(text: str, seconds: int) -> str:
-    return _iso(_moment(text) + timedelta(seconds=seconds))
+    return moments.spell(moments.read(text) + timedelta(seconds=seconds))
 
 
 def _formatted(form: str) -> Callable[[str], str]:
-    return lambda text: _moment(text).astimezone(UTC).strftime(form)
+    return lambda text: moments.read(text).astimezone(UTC).strftime(form)
 
 
 def _query(text: str) -> dict[str, str] | None:
@@ -137,12 +130,12 @@ FILTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "query": _query,
     "queries": lambda text: _queries(text) or None,
     "hex": lambda number: f"{number:08x}",
-    "epoch": lambda text: int(_moment(text).timestamp()),
-    "millis": lambda text: int(_moment(text).timestamp() * 1000),
-    "micros": lambda text: int(_moment(text).timestamp() * 1_000_000),
-    "fraction": lambda text: _moment(text).timestamp(),
+    "epoch": lambda text: int(moments.read(text).timestamp()),
+    "millis": lambda text: int(moments.read(text).timestamp() * 1000),
+    "micros": lambda text: int(moments.read(text).timestamp() * 1_000_000),
+    "fraction": lambda text: moments.read(text).timestamp(),
     "seconds": _formatted("%Y-%m-%dT%H:%M:%SZ"),
-    "offset": lambda text: _iso(_moment(text)).replace("Z", "+0000"),
+    "offset": lambda text: moments.spell(moments.read(text)).replace("Z", "+0000"),
     "clf": _formatted("%d/%b/%Y:%H:%M:%S +0000"),
     "rfc5322": _formatted("%a, %d %b %Y %H:%M:%S +0000"),
     "gmt": _formatted("%a, %d %b %Y %H:%M:%S GMT"),
