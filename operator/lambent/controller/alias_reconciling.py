@@ -16,7 +16,7 @@ from lambent.adapters.kube.client import MERGE_PATCH
 from lambent.adapters.kube.resources import ALIASES
 from lambent.controller.alarming import Alarms
 from lambent.controller.alias_book import MalformedAlias
-from lambent.controller.applying import Tools, apply_status, record
+from lambent.controller.applying import Tools, apply_metadata, apply_status, record
 from lambent.controller.beginning import Beginner
 from lambent.controller.hooking import HookRunner, Place, execution_id
 from lambent.controller.measuring import timing
@@ -168,7 +168,7 @@ class AliasReconciler(Beginner):
 
     async def _write(self, alias: AliasObject | MalformedAlias, status: AliasStatus) -> bool:
         """Write a status; False when the Alias is gone or another by now. Raises Refused and Unavailable."""
-        answer = await apply_status(self._tools, ("Alias", ALIASES), alias, status, others=_OTHERS)
+        answer = await apply_status(self._tools, ALIASES, alias, status, others=_OTHERS)
         if answer is not None:
             self._book.put_alias(answer, quiet=True)
         return answer is not None
@@ -189,14 +189,8 @@ class AliasReconciler(Beginner):
         if function is None or alias.owner_uid == function.uid:
             return None
         owner = {"apiVersion": names.API_VERSION, "kind": "Function", "name": function.name, "uid": function.uid}
-        metadata = {"name": alias.name, "namespace": alias.namespace, "uid": alias.uid, "ownerReferences": [owner]}
-        body = {"apiVersion": names.API_VERSION, "kind": "Alias", "metadata": metadata}
-        path = ALIASES.item(alias.namespace, alias.name)
-        try:
-            answer = await self._tools.client.apply(path, body, names.FIELD_MANAGER_CONTROLLER, force=True)
-        except Refused as error:
-            if error.status not in (404, 409):
-                raise
+        answer = await apply_metadata(self._tools, ALIASES, alias, {"ownerReferences": [owner]})
+        if answer is None:
             return NOT_WRITTEN_AGAIN_SECONDS
         self._book.put_alias(answer, quiet=True)
         return None

@@ -25,6 +25,7 @@ from lambent.core.events import RecordEvent
 from lambent.core.readiness import Problem, creation_refused
 from lambent.core.workload import (
     EnvironmentFacts,
+    Named,
     Owner,
     PodIdentity,
     WorkloadSettings,
@@ -146,13 +147,8 @@ async def delete_pods(tools: Tools, scope: Scope, pods: Iterable[str]) -> None:
         pod = known.get(name)
         if pod is None or pod.deleting:
             continue
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
-        try:
-            await tools.client.request("DELETE", PODS.item(pod.namespace, pod.name), body=body)
-        except Refused as error:
-            if error.status not in (404, 409):
-                raise
-            tools.store.drop_pod(pod.uid)  # gone, or replaced by another of that name
+        if not await tools.client.delete(PODS.item(pod.namespace, pod.name), pod.uid):
+            tools.store.drop_pod(pod.uid)
             continue
         tools.store.mark_deleting(pod)
         tools.metrics.pods.labels(DELETED).inc()
@@ -196,63 +192,53 @@ def _not_narrowed(tools: Tools, pod: EnvironmentPod, why: str) -> None:
     log.warning("%s/%s keeps more CPU than it is entitled to: %s", pod.namespace, pod.name, why)
 
 
-class Named(Protocol):
-    """An object of ours, well-formed or not."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def namespace(self) -> str: ...  # noqa: D102
-
-    @property
-    def uid(self) -> str: ...  # noqa: D102
-
-
 async def apply_status(
-    tools: Tools, kind: tuple[str, Resource], owner: Named, status: Fields, *, others: frozenset[str] = frozenset()
+    tools: Tools, resource: Resource, owner: Named, status: Fields, *, others: frozenset[str] = frozenset()
 ) -> dict[str, Any] | None:
     """Write a status; the object as it is then, None when it is gone or another by now.
 
     `others` are fields of the status that somebody else writes.
     """
-    name, resource = kind
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": name,
-        # with the uid, an object made anew under this name is not given its predecessor's status
-        "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid},
-        "status": status.applied(others),
-    }
-    path = resource.item(owner.namespace, owner.name)
-    manager = names.FIELD_MANAGER_CONTROLLER
-    try:
-        answer = await tools.client.apply(path, body, manager, force=True, subresource="status")
-    except Refused as error:
-        if error.status in (404, 409):
-            log.info("status of %s %s/%s not written: %s", name, owner.namespace, owner.name, error)
-            return None
-        raise
-    tools.metrics.status_writes.inc()
+    answer = await _apply(tools, resource, owner, {"status": status.applied(others)}, "status")
+    if answer is not None:
+        tools.metrics.status_writes.inc()
     return answer
+
+
+async def apply_metadata(
+    tools: Tools, resource: Resource, owner: Named, metadata: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Write labels and owner references; the object as it is then, None when it is gone or another by now."""
+    return await _apply(tools, resource, owner, {"metadata": metadata})
+
+
+async def _apply(
+    tools: Tools, resource: Resource, owner: Named, wanted: dict[str, Any], subresource: str = ""
+) -> dict[str, Any] | None:
+    # with the uid, an object made anew under this name is not given what was its predecessor's
+    identity = {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid}
+    metadata = {**identity, **wanted.get("metadata", {})}
+    body = {**wanted, "apiVersion": names.API_VERSION, "kind": owner.kind, "metadata": metadata}
+    path, manager = resource.item(owner.namespace, owner.name), names.FIELD_MANAGER_CONTROLLER
+    try:
+        return await tools.client.apply(path, body, manager, force=True, subresource=subresource)
+    except Refused as error:
+        if error.status not in (404, 409):
+            raise
+        what = subresource or "metadata"
+        log.info("%s of %s %s/%s not written: %s", what, owner.kind, owner.namespace, owner.name, error)
+        return None
 
 
 async def write_status(tools: Tools, function: FunctionObject | MalformedFunction, status: FunctionStatus) -> bool:
     """Write a status; False when the Function is gone or another by now."""
-    answer = await apply_status(tools, ("Function", FUNCTIONS), function, status)
+    answer = await apply_status(tools, FUNCTIONS, function, status)
     if answer is not None:
         tools.store.put_function(answer, quiet=True)
     return answer is not None
 
 
-class Kinded(Named, Protocol):
-    """One that says of which kind it is."""
-
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-
-
-async def record(tools: Tools, owner: Kinded, event: RecordEvent, action: str = "Reconcile") -> None:
+async def record(tools: Tools, owner: Named, event: RecordEvent, action: str = "Reconcile") -> None:
     """Tell people. `action`: what was being done."""
     regarding = Regarding(names.API_VERSION, owner.kind, owner.namespace, owner.name, owner.uid)
     kind = "Warning" if event.warning else "Normal"

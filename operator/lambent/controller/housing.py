@@ -23,7 +23,7 @@ from lambent.core.housing import (
 )
 from lambent.core.readiness import Problem
 from lambent.core.scaling import ScalingSettings
-from lambent.core.workload import Owner
+from lambent.core.workload import Named, Owner
 from lambent.model.environments import Scope
 from lambent.model.errors import LambentError
 
@@ -109,11 +109,11 @@ class Houser(Beginner):
                 self.tell(owner, action)
         return None
 
-    def tell(self, owner: applying.Kinded, event: RecordEvent) -> None:
+    def tell(self, owner: Named, event: RecordEvent) -> None:
         """Record an Event. Nobody waits for it: who waits for Ready does not wait for its Event."""
         self._begin(self._record(owner, event))
 
-    async def _record(self, owner: applying.Kinded, event: RecordEvent) -> None:
+    async def _record(self, owner: Named, event: RecordEvent) -> None:
         async with self._telling:
             await applying.record(self._tools, owner, event)
 

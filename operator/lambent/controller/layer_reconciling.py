@@ -123,7 +123,7 @@ class LayerReconciler(Beginner):
 
     async def _write_status(self, layer: LayerObject | MalformedLayer, status: LayerStatus) -> bool:
         """Write a status; False when the Layer is gone or another by now."""
-        answer = await apply_status(self._tools, ("Layer", LAYERS), layer, status)
+        answer = await apply_status(self._tools, LAYERS, layer, status)
         if answer is not None:
             self._book.put_layer(answer, quiet=True)
         return answer is not None

@@ -132,13 +132,11 @@ class PolicyKeeper:
 
     async def _delete(self, namespace: str, uid: str) -> bool:
         path = NETWORK_POLICIES.item(namespace, self._release.policy_name)
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         try:
-            await self._client.request("DELETE", path, body=body)
+            await self._client.delete(path, uid)
         except (Refused, Unavailable) as error:
-            if not isinstance(error, Refused) or error.status not in (404, 409):
-                log.warning("network policy of %s not deleted: %s", namespace, error)
-                return False
+            log.warning("network policy of %s not deleted: %s", namespace, error)
+            return False
         self._existing.pop(namespace, None)
         return True
 

@@ -220,13 +220,11 @@ class Publisher:
     async def _discard(self, version: VersionObject) -> bool:
         """It was made for `spec.publish`, and whoever made it died before it had its number: it is made again."""
         log.info("Version %s/%s never got its number", version.namespace, version.name)
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": version.uid}}
         try:
-            await self._tools.client.request("DELETE", VERSIONS.item(version.namespace, version.name), body=body)
+            await self._tools.client.delete(VERSIONS.item(version.namespace, version.name), version.uid)
         except Refused as error:
-            if error.status not in (404, 409):
-                log.warning("Version %s/%s stays: %s", version.namespace, version.name, error)
-                return False
+            log.warning("Version %s/%s stays: %s", version.namespace, version.name, error)
+            return False
         self._book.drop_version(version.uid)
         return True
 
@@ -249,7 +247,7 @@ class Publisher:
         """Write number and snapshot with all that is true of it; what there is to tell, None when it is gone."""
         status, told = self._versions.describe(version, given, account)
         try:
-            answer = await apply_status(self._tools, ("Version", VERSIONS), version, status)
+            answer = await apply_status(self._tools, VERSIONS, version, status)
         except Unavailable:
             name = (version.namespace, version.function_name)
             self._doubtful.setdefault(name, set()).add(version.name)

@@ -59,13 +59,8 @@ def find_surplus(store: Store, function: FunctionObject) -> tuple[Published, ...
 
 async def _delete(tools: Tools, function: FunctionObject, version: Published) -> bool:
     """Whether it went by this. Raises Refused: the admission policy, say, which has the last word."""
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": version.uid}}
-    try:
-        await tools.client.request("DELETE", VERSIONS.item(function.namespace, version.name), body=body)
-    except Refused as error:
-        if error.status not in (404, 409):
-            raise
-        tools.store.versions.drop_version(version.uid)  # gone, or another by now
+    if not await tools.client.delete(VERSIONS.item(function.namespace, version.name), version.uid):
+        tools.store.versions.drop_version(version.uid)
         return False
     tools.store.versions.mark_deleting(version.uid)
     tools.metrics.versions_deleted.inc()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 
 from lambent.adapters.kube.resources import VERSIONS
 from lambent.controller import applying
-from lambent.controller.applying import Tools, apply_status
+from lambent.controller.applying import Tools, apply_metadata, apply_status
 from lambent.controller.housing import Household, Houser
 from lambent.controller.measuring import timing
 from lambent.controller.observed import Malformed
@@ -20,14 +19,10 @@ from lambent.core.events import RecordEvent
 from lambent.core.plan import Installation
 from lambent.core.readiness import Problem
 from lambent.core.version_plan import Adopt, Observation, Plan, WriteStatus
-from lambent.model import names
 from lambent.model.conditions import Reason
 from lambent.model.environments import Scope
-from lambent.model.errors import Refused
 from lambent.model.functions import FunctionObject
 from lambent.model.versions import VersionObject, VersionStatus
-
-log = logging.getLogger(__name__)
 
 LOOKED_UP = Problem(Reason.PROGRESSING, "what it refers to is being looked up")
 
@@ -119,7 +114,7 @@ class VersionReconciler(Houser):
 
     async def _write_status(self, version: VersionObject | MalformedVersion, status: VersionStatus) -> bool:
         """Write a status; False when the Version is gone or another by now."""
-        answer = await apply_status(self._tools, ("Version", VERSIONS), version, status)
+        answer = await apply_status(self._tools, VERSIONS, version, status)
         if answer is not None:
             self._book.put_version(answer, quiet=True)
         return answer is not None
@@ -160,21 +155,10 @@ class VersionReconciler(Houser):
 
 async def adopt(tools: Tools, version: VersionObject, function: FunctionObject, number: str) -> VersionObject | None:
     """Write the owner reference and the labels of a version; None when it is gone or another by now."""
-    metadata = {
-        "name": version.name,
-        "namespace": version.namespace,
-        "uid": version.uid,  # what was made anew under this name is not given another's owner
-        "labels": publishing.marks(function, number),
-        "ownerReferences": [publishing.owner_reference(function)],
-    }
-    body = {"apiVersion": names.API_VERSION, "kind": version.kind, "metadata": metadata}
-    path = VERSIONS.item(version.namespace, version.name)
-    try:
-        answer = await tools.client.apply(path, body, names.FIELD_MANAGER_CONTROLLER, force=True)
-    except Refused as error:
-        if error.status not in (404, 409):
-            raise
-        log.info("Version %s/%s not adopted: %s", version.namespace, version.name, error)
+    owners = [publishing.owner_reference(function)]
+    metadata = {"labels": publishing.marks(function, number), "ownerReferences": owners}
+    answer = await apply_metadata(tools, VERSIONS, version, metadata)
+    if answer is None:
         return None
     tools.store.versions.put_version(answer, quiet=True)
     found = tools.store.versions.version(version.uid)

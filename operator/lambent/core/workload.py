@@ -80,8 +80,8 @@ class Program:
     """The working directory."""
 
 
-class Owner(Protocol):
-    """What has environments of its own: a Function ($LATEST), or the Version that holds a number."""
+class Named(Protocol):
+    """An object, or what claims to be one."""
 
     @property
     def kind(self) -> str: ...  # noqa: D102
@@ -94,6 +94,10 @@ class Owner(Protocol):
 
     @property
     def uid(self) -> str: ...  # noqa: D102
+
+
+class Owner(Named, Protocol):
+    """What has environments of its own: a Function ($LATEST), or the Version that holds a number."""
 
     @property
     def function_name(self) -> str:

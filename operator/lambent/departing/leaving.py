@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from lambent.adapters.kube.client import MERGE_PATCH, KubeClient
 from lambent.adapters.kube.resources import NETWORK_POLICIES, PODS, Resource
@@ -25,6 +25,7 @@ GATEWAYS_BY, CONTROLLERS_BY, GRACE_BY = 0.5, 0.6, 0.75
 """When each part should be gone, in shares of the whole time. What is left of it is for what has to be forced."""
 TOLD_EVERY_S = 15.0
 AT_ONCE = 20
+AnswerT = TypeVar("AnswerT")
 _PAGE = 500
 _NAMED_MAX = 10
 
@@ -176,11 +177,10 @@ class Departure:
                 self.tell(f"Of {what}: {problem}")
 
     async def _delete_one(self, each: _Object, options: dict[str, Any]) -> str | None:
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": each.uid}, **options}
         try:
-            await self._insist(lambda: self.client.request("DELETE", each.path, body=body, timeout=10))
+            await self._insist(lambda: self.client.delete(each.path, each.uid, timeout=10, **options))
         except Refused as error:
-            return None if error.status in (404, 409) else f"{each} was not deleted: {error}"
+            return f"{each} was not deleted: {error}"
         return None
 
     async def _until_gone(self, look: Callable[[], Awaitable[list[_Object]]], share: float) -> list[_Object]:
@@ -197,7 +197,7 @@ class Departure:
                 self.tell(f"  … {len(left)} left: {_named(left)}")
             await asyncio.sleep(self.pace.pause)
 
-    async def _insist(self, call: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def _insist(self, call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Call until the API server answers, or the whole time is over."""
         while True:
             try:

@@ -40,6 +40,21 @@ async def test_what_is_created_can_be_read_and_deleted(api):
     assert api.under("/pods") == []
 
 
+async def test_only_the_very_object_is_deleted(api):
+    """Nothing happens to one that was made anew under the name, nor where there is none; a refusal is raised."""
+    api.graceful = False
+    path = PODS.item("a", "p")
+    assert not await api.client.delete(path, "u")
+    await api.client.request("POST", PODS_OF_A, body={"metadata": {"name": "p"}})
+    uid = (await api.client.request("GET", path))["metadata"]["uid"]
+    assert not await api.client.delete(path, "another")
+    api.fail("DELETE", path, status=403, reason="Forbidden")
+    with pytest.raises(Refused):
+        await api.client.delete(path, uid)
+    assert await api.client.delete(path, uid, propagationPolicy="Background")
+    assert api.under("/pods") == []
+
+
 async def test_the_api_server_says_which_subresources_it_serves(api):
     """By its list of resources; an answer that is a refusal counts as no."""
     assert await api.client.offers(PODS, "resize")

@@ -112,6 +112,17 @@ class KubeClient:
         target = f"{path}/{subresource}" if subresource else path
         return await self.request("PATCH", target, query=query, body=body, content_type=APPLY_PATCH)
 
+    async def delete(self, path: str, uid: str, *, timeout: float = TIMEOUT_S, **options: Any) -> bool:
+        """Delete an object, if it is still the one with this uid; False when it is gone, or another by now."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
+        try:
+            await self.request("DELETE", path, body=body, timeout=timeout)
+        except Refused as error:
+            if error.status not in (404, 409):
+                raise
+            return False
+        return True
+
     async def offers(self, resource: Resource, subresource: str) -> bool:
         """Whether the API server serves this subresource; what it does not say counts as no."""
         try:
