@@ -118,28 +118,18 @@ class Meter:
         """Those that are watched."""
         return frozenset(self._watched)
 
-    def feed(self, gateway: str, key: Key, counters: Counters, at: float, *, from_zero: bool = False) -> None:
-        """One gateway's totals of one key.
-
-        The first word on a key is where counting begins. `from_zero`: the gateway counts this key only since we listen
-        to it (it said everything that it had before, and this key was not among it), so the first word is all news.
-        """
+    def feed(self, gateway: str, key: Key, counters: Counters, at: float) -> None:
+        """One gateway's totals of one key. The first word on a key is where counting begins."""
         watched = self._watched.get(key.scope)
         if watched is None:
             return
         place = (gateway, key)
         said = (counters.invocations, counters.errors, counters.throttles, *counters.duration_buckets)
-        before = watched.said.get(place, () if from_zero else said)
+        before = watched.said.get(place, said)
         watched.said[place] = said
         grown = _grown(before, said)
         if any(grown):
             watched.add(grown, at)
-
-    def drop(self, gateway: str) -> None:
-        """A gateway is gone for good: what it did stays counted."""
-        for watched in self._watched.values():
-            for place in [place for place in watched.said if place[0] == gateway]:
-                del watched.said[place]
 
     def unheard(self, now: float) -> None:
         """A gateway is not heard: what is going on is not known in full, so every window begins anew.
