@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from lambent.core.rollout_hooks import digest
 from lambent.wire.codedeploy import (
     BODY_BYTES_MAX,
     OPERATION,
@@ -30,7 +31,7 @@ def test_a_report_is_parsed_and_known_by_its_digest():
     body = json.dumps({**GOOD, "more": 1}).encode()
     report = parse_report(headers(body), body)
     assert report == Report("d-1", "one", "Succeeded")
-    assert report.digest == hashlib.sha256(b"one").hexdigest()
+    assert digest(report.execution_id) == hashlib.sha256(b"one").hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 from lambent.model import names
 from lambent.model.errors import Refused
+from lambent.model.owners import owner_function
 
 from . import printing
 from .clusters import Cluster
@@ -38,7 +39,7 @@ def of_function(cluster: Cluster, path: str, function_name: str, function_uid: s
         if error.status != 400:  # Kubernetes 1.30 selects by no field of ours
             raise
         found = [each for each in cluster.objects(path) if each["spec"].get("functionName") == function_name]
-    mine = [each for each in found if _owner(each) in ("", function_uid)]
+    mine = [each for each in found if owner_function(each["metadata"]) in ("", function_uid)]
     return sorted(mine, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), each["metadata"]["name"]))
 
 
@@ -49,11 +50,3 @@ def document(items: list[Body], form: str, kind: str, *, single: bool) -> str:
         item.setdefault("kind", kind)
         item["metadata"].pop("managedFields", None)
     return printing.document(items[0] if single else {"apiVersion": "v1", "kind": "List", "items": items}, form)
-
-
-def _owner(body: Body) -> str:
-    """Uid of its Function; empty until the controller saw both."""
-    for owner in body["metadata"].get("ownerReferences") or []:
-        if owner.get("kind") == "Function" and owner.get("apiVersion") == names.API_VERSION:
-            return str(owner["uid"])
-    return ""

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lambent.adapters.gateways import Invocation
+from lambent.core.readiness import MESSAGE_CHARS_MAX
 from lambent.core.rollout import AskHook, HookOutcome
 from lambent.model.arns import parse_function_reference
 from lambent.model.errors import Unavailable
 from lambent.model.names import LATEST
 
 log = logging.getLogger(__name__)
-
-MESSAGE_CHARS = 1024
 
 
 class Invoker(Protocol):
@@ -149,7 +148,7 @@ class HookRunner:
             return HookOutcome("NotInvoked", "the gateway did not answer")
         except Exception as error:  # a hook that nobody asks any more after a mistake of ours would never fail
             log.exception("hook %s of %s", ask.event, ask.deployment_id)
-            return HookOutcome("NotInvoked", repr(error)[:MESSAGE_CHARS])
+            return HookOutcome("NotInvoked", repr(error)[:MESSAGE_CHARS_MAX])
         return _outcome(answer)
 
 
@@ -176,7 +175,7 @@ def _outcome(answer: Invocation) -> HookOutcome:
     text = answer.body.decode(errors="replace")
     if answer.status == 200:
         if answer.function_error:
-            return HookOutcome("Failed", f"{answer.function_error}: {text}"[:MESSAGE_CHARS])
+            return HookOutcome("Failed", f"{answer.function_error}: {text}"[:MESSAGE_CHARS_MAX])
         return HookOutcome("Succeeded")
     # throttled, without an environment, unknown as yet: the function was not reached
-    return HookOutcome("NotInvoked", f"answered {answer.status}: {text}"[:MESSAGE_CHARS])
+    return HookOutcome("NotInvoked", f"answered {answer.status}: {text}"[:MESSAGE_CHARS_MAX])

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from operator import ge, gt, le, lt
 from typing import Literal
 
+from lambent.core.readiness import MESSAGE_CHARS_MAX
 from lambent.model.rollouts import Alarm
 
 SLACK_SECONDS = 2.0
 """A window that was watched for so much less than was asked for counts as whole: gateways speak once a second."""
-MESSAGE_CHARS_MAX = 1024
 
 _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (gt, ">"),

@@ -15,7 +15,7 @@ from lambent.core import moments, rollout_hooks
 from lambent.core.alarms import Reading
 from lambent.core.events import RecordEvent
 from lambent.core.pointing import Target
-from lambent.core.readiness import Problem, stamped
+from lambent.core.readiness import MESSAGE_CHARS_MAX, Problem, stamped
 from lambent.core.rollout_endings import Ending, begun, ended, recorded, routing_after, was_taken_back
 from lambent.core.rollout_hooks import Event, due, waited_for
 from lambent.core.rollout_moves import Circumstances, look_again, move
@@ -31,7 +31,6 @@ __all__ = ["AskHook", "Decision", "Event", "HookOutcome", "Seen", "decide", "hoo
 
 ANSWERED_SECONDS = 60.0
 """An annotation that is still there so long after the rollout ended by it is a new request."""
-MESSAGE_CHARS_MAX = 1024
 _NO_PLAN = Rollout()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lambent.core.alarms import Reading, State
+from lambent.core.readiness import MESSAGE_CHARS_MAX
 from lambent.model.alias_statuses import AlarmStatus
 from lambent.model.rollouts import Alarm
 
@@ -43,7 +44,7 @@ def judge(
         state, message = _read(alarm, readings.get(alarm.name, _UNREAD), traffic)
         status = shown.get(alarm.name)
         if status is None or status.state != state:
-            status = AlarmStatus(name=alarm.name, state=state, message=message[:1024])
+            status = AlarmStatus(name=alarm.name, state=state, message=message[:MESSAGE_CHARS_MAX])
         statuses.append(status)
         words = f"alarm {alarm.name}: {status.message}"
         if state == "ALARM":

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lambent.core import moments, rollout_hooks
+from lambent.core.readiness import MESSAGE_CHARS_MAX
 from lambent.model.alias_statuses import Phase, RolloutRecord, RolloutStatus, Routing
 from lambent.model.conditions import Reason
 from lambent.model.limits import ROLLOUT_HISTORY_MAX
 from lambent.model.names import LATEST
 from lambent.model.rollouts import Rollout
-
-MESSAGE_CHARS_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ EVENTS: tuple[Event, ...] = ("BeforeAllowTraffic", "AfterAllowTraffic")
 
 
 def digest(execution_id: str) -> str:
-    """What the status holds of an execution id: SHA-256, hexadecimal."""
-    return hashlib.sha256(execution_id.encode()).hexdigest()
+    """What the status holds of an execution id: SHA-256, hexadecimal. Whoever reports may write anything for one."""
+    return hashlib.sha256(execution_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def due(rollout: RolloutStatus, plan: Rollout) -> tuple[Event, Hook | None] | None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from lambent.core import moments, rollout_hooks, rollout_steps
 from lambent.core.alarms import Reading
 from lambent.core.events import RecordEvent
-from lambent.core.readiness import Problem
+from lambent.core.readiness import MESSAGE_CHARS_MAX, Problem
 from lambent.core.rollout_alarms import Judgement, judge
 from lambent.core.rollout_hooks import Event
 from lambent.core.rollout_texts import split, title
@@ -120,7 +120,7 @@ def _stand(rollout: RolloutStatus, held: _Hold, now: datetime) -> Move:
     if rollout.reason != held.reason:
         told = (RecordEvent(held.warning, held.reason, f"{title(rollout)}: {held.message}"),)
     rollout = rollout_steps.hold(rollout, now)
-    message = held.message[:1024]
+    message = held.message[:MESSAGE_CHARS_MAX]
     update = {"paused": paused, "reason": held.reason.value, "message": message}
     return Move(rollout.model_copy(update=update), told=told)
 

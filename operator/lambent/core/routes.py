@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lambent.core.collecting import hex_digest
 from lambent.model import names
 from lambent.model.arns import function_arn
 from lambent.model.conditions import ConditionType
@@ -149,7 +148,7 @@ class _Code:
 
 def _route(key: Key, address: Address, configuration: FunctionConfiguration, code: _Code) -> Route | None:
     """None when a digest is none."""
-    sha256 = "" if configuration.package_type == "Image" else _hex_digest(code.sha256)
+    sha256 = "" if configuration.package_type == "Image" else hex_digest(code.sha256)
     layers = _layer_blobs(code.layers)
     if sha256 is None or layers is None:
         return None
@@ -178,14 +177,6 @@ def _route(key: Key, address: Address, configuration: FunctionConfiguration, cod
 
 def _layer_blobs(layers: Sequence[LayerInUse]) -> tuple[LayerBlob, ...] | None:
     """The layers that a status tells; None when a digest is none."""
-    digests = [_hex_digest(layer.code_sha256) for layer in layers]
+    digests = [hex_digest(layer.code_sha256) for layer in layers]
     found = tuple(LayerBlob(digest, layer.code_size) for digest, layer in zip(digests, layers, strict=True) if digest)
     return found if len(found) == len(digests) else None
-
-
-def _hex_digest(code_sha256: str | None) -> str | None:
-    try:
-        digest = base64.b64decode(code_sha256 or "", validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return digest.hex() if len(digest) == 32 else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from lambent.core import moments
 from lambent.core.hook_index import Hook, HookIndex, Verdict
+from lambent.core.rollout_hooks import digest
 from lambent.model import names
 from lambent.model.aliases import AliasObject
 from lambent.model.errors import Refused, Unavailable
@@ -66,10 +67,10 @@ class HookReports:
             ReportRefused: nobody asked for it.
             CannotRecord: the API server is away; the report may be sent again.
         """
-        find = self._index.find
+        find, known_by = self._index.find, digest(report.execution_id)
         for _ in range(TRIES):
-            await self._until(lambda: find(report.digest) is not None, EARLY_SECONDS)
-            hook = find(report.digest)
+            await self._until(lambda: find(known_by) is not None, EARLY_SECONDS)
+            hook = find(known_by)
             if hook is None:
                 raise codedeploy.unknown_execution()
             if hook.deployment_id != report.deployment_id:

@@ -13,9 +13,10 @@ from . import limits, names
 from .alias_statuses import AliasStatus, Weight
 from .fields import Fields, KubernetesName, NobodyLooked
 from .objects import KubernetesObject, identity
+from .owners import owner_function
 from .rollouts import Rollout
 from .schemas import Column, Extra, KindFacts, Rule
-from .versions import FunctionName, owner_function
+from .versions import FunctionName
 
 NAME_PATTERN = r"^[a-zA-Z0-9_-]+$"
 _REFUSED = "failed to satisfy constraint: Member must satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)"

@@ -16,6 +16,7 @@ from .fields import Fields, NobodyLooked, ObservedGeneration
 from .function_configurations import FunctionConfiguration
 from .function_statuses import ConditionStatus, ImageStatus, LayerInUse
 from .objects import KubernetesObject, identity
+from .owners import owner_function
 from .schemas import Column, Extra, KindFacts, ListType, Rule
 
 NUMBER_PATTERN = r"^[1-9][0-9]{0,17}$"
@@ -267,13 +268,3 @@ def _given(fields: Fields, dumped: dict[str, Any]) -> dict[str, Any]:
         value = getattr(fields, name)
         given[key] = _given(value, dumped[key]) if isinstance(value, Fields) else dumped[key]
     return given
-
-
-def owner_function(metadata: dict[str, Any]) -> str:
-    """Uid of the Function that an object's owner references name; empty without one."""
-    owners = (
-        owner["uid"]
-        for owner in metadata.get("ownerReferences") or []
-        if owner.get("kind") == "Function" and owner.get("apiVersion") == names.API_VERSION
-    )
-    return next(owners, "")

@@ -6,7 +6,6 @@ that there is no such operation.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,11 +53,6 @@ class Report:
     deployment_id: str
     execution_id: str
     status: str
-
-    @property
-    def digest(self) -> str:
-        """What the execution id is known by."""
-        return hashlib.sha256(self.execution_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_call(method: str, target: bytes, headers: Mapping[bytes, bytes]) -> bool:
