@@ -25,7 +25,6 @@ _CHECKED_AT_ONCE = 2
 _CHECKED_SECONDS = 0.001
 """So long one of them is looked at before others have their turn."""
 
-
 DICE_BYTES = 36
 """Randomness of one request."""
 
@@ -69,8 +68,18 @@ class Answering:
         self._checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
         self._reservoir = sampling.Reservoir()
 
-    async def check(self, body: bytes | bytearray) -> None:
-        """Look whether a large event is JSON, in turns with others. Raises as `events.check_event`."""
+    async def begin_in_turn(self, exchange: Exchange, namespace: str) -> None:
+        """Run a request once its event is known to be JSON: a large one is looked at in turns with others.
+
+        Raises:
+            LambdaError: it is refused.
+        """
+        large = is_large(exchange.body)
+        if large and exchange.body is not None:
+            await self._check(exchange.body)
+        exchange.abandoned = self.begin(exchange, namespace, checked=large)
+
+    async def _check(self, body: bytes | bytearray) -> None:
         clock = asyncio.get_running_loop().time
         async with self._checking:
             pause = clock() + _CHECKED_SECONDS
@@ -134,6 +143,11 @@ class Answering:
             cognito_identity=options.cognito_identity,
         )
         return self._invoking.begin(route, asked, settle)
+
+
+def is_large(body: bytes | bytearray | None) -> bool:
+    """Whether looking if an event is JSON takes long enough to hold others up."""
+    return body is not None and len(body) >= events.LARGE_BYTES
 
 
 def _never() -> bool:

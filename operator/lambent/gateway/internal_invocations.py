@@ -16,10 +16,11 @@ from multidict import CIMultiDict
 
 from lambent.adapters.http.servers import Fields
 from lambent.core.routing import RoutingTable
-from lambent.model.errors import LambdaError, ServiceFailed, ValidationFailed
-from lambent.wire import events, lambda_api
+from lambent.model.errors import LambdaError, ValidationFailed
+from lambent.wire import lambda_api
 
 from .answering import DICE_BYTES, Answering, Exchange
+from .invoking import internal_error
 from .serving import Content, Pieces
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,7 @@ class InternalInvocations:
         try:
             namespace, target = self._target(headers)
             exchange = Exchange(headers, body, target, respond, request_id, dice, _roll(headers))
-            checked = body is not None and len(body) >= events.LARGE_BYTES
-            if checked and body is not None:
-                await self._answering.check(body)
-            exchange.abandoned = self._answering.begin(exchange, namespace, checked=checked)
+            await self._answering.begin_in_turn(exchange, namespace)
             status, fields, content = await reply
         except asyncio.CancelledError:
             if exchange is not None:
@@ -64,7 +62,7 @@ class InternalInvocations:
             status, (fields, content) = error.status, lambda_api.encode_error(error, request_id)
         except Exception:
             log.exception("request %s failed", request_id)
-            failed = ServiceFailed("An internal error occurred.")
+            failed = internal_error()
             status, (fields, content) = failed.status, lambda_api.encode_error(failed, request_id)
         return _response(status, fields, content)
 

@@ -33,8 +33,15 @@ from .spanning import Course, Spans
 
 log = logging.getLogger(__name__)
 
+INTERNAL = "An internal error occurred."
+
 TRY_ELSEWHERE = (StaleOwner, NotIdle, NotClaimed)
 """Refusals that concern one environment, not the request."""
+
+
+def internal_error() -> ServiceFailed:
+    """What callers hear of a mistake of ours; the log has the rest."""
+    return ServiceFailed(INTERNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class _Running:
             self.settled(error)
         else:
             log.error("request %s failed", self.request.request_id, exc_info=error)
-            self.settled(ServiceFailed("An internal error occurred."))
+            self.settled(internal_error())
 
 
 def _into(future: asyncio.Future[Outcome]) -> Settle:

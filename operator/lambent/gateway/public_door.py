@@ -8,18 +8,17 @@ import logging
 import os
 import random
 
-from lambent.model.errors import LambdaError, ServiceFailed, UnknownOperation
-from lambent.wire import codedeploy, events, lambda_api
+from lambent.model.errors import LambdaError, UnknownOperation
+from lambent.wire import codedeploy, lambda_api
 from lambent.wire.codedeploy import ReportRefused
 
-from .answering import DICE_BYTES, Answering, Exchange, refuse
+from .answering import DICE_BYTES, Answering, Exchange, is_large, refuse
 from .authorizing import Gate
 from .hook_reports import HookReports
+from .invoking import INTERNAL, internal_error
 from .serving import Abandon, Asked, Reply, Respond
 
 log = logging.getLogger(__name__)
-
-INTERNAL = "An internal error occurred."
 
 
 def _cancel(task: asyncio.Task[None]) -> None:
@@ -42,7 +41,7 @@ class PublicDoor:
             target = lambda_api.parse_target(request.method, request.target)
             exchange = Exchange(request.headers, request.body, target, respond, request_id, dice, random.random())
             namespace = self._gate.at_once(request.headers, target.reference)
-            if namespace is not None and (request.body is None or len(request.body) < events.LARGE_BYTES):
+            if namespace is not None and not is_large(request.body):
                 return self._answering.begin(exchange, namespace)
             exchange.task = asyncio.get_running_loop().create_task(self._take_time(exchange, namespace))
         except UnknownOperation as error:
@@ -54,7 +53,7 @@ class PublicDoor:
             refuse(error, request_id, respond)
         except Exception:
             log.exception("request %s failed", request_id)
-            refuse(ServiceFailed(INTERNAL), request_id, respond)
+            refuse(internal_error(), request_id, respond)
         else:
             return exchange.abandon
         return None
@@ -92,16 +91,12 @@ class PublicDoor:
 
     async def _take_time(self, exchange: Exchange, namespace: str | None) -> None:
         """Begin once the API server has said who calls and what he may, and once a large event is known to be JSON."""
-        body = exchange.body
         try:
             if namespace is None:
                 namespace = await self._gate.ask(exchange.headers, exchange.target.reference)
-            checked = body is not None and len(body) >= events.LARGE_BYTES
-            if checked and body is not None:
-                await self._answering.check(body)
-            exchange.abandoned = self._answering.begin(exchange, namespace, checked=checked)
+            await self._answering.begin_in_turn(exchange, namespace)
         except LambdaError as error:
             exchange.refuse(error)
         except Exception:
             log.exception("request %s failed", exchange.request_id)
-            exchange.refuse(ServiceFailed(INTERNAL))
+            exchange.refuse(internal_error())
