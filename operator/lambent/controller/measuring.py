@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 CREATED, DELETED, RETIRED, REFUSED = "created", "deleted", "retired", "refused"
 NARROWED, NOT_NARROWED = "narrowed", "narrowing_refused"
 SUCCESS, ERROR = "success", "error"
+_FINE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_COARSE = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 
 @contextmanager
@@ -28,13 +30,7 @@ class ControllerMetrics:
     """The controller's own metrics; those of invocations are the gateways'."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.reconciles = Histogram(
-            "lambent_controller_reconcile_seconds",
-            "Time from taking up a Function to having applied what was decided, by outcome.",
-            ["outcome"],
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
-            registry=registry,
-        )
+        self.reconciles = _reconciles(registry, "lambent_controller_reconcile_seconds", "a Function", _FINE)
         self.pods = Counter(
             "lambent_controller_pods",
             "Environment pods that the controller created, narrowed, retired or deleted, and what of it was refused.",
@@ -44,35 +40,19 @@ class ControllerMetrics:
         self.status_writes = Counter(
             "lambent_controller_status_writes", "Writes of a status. A quiet system has none.", registry=registry
         )
-        self.layer_reconciles = Histogram(
-            "lambent_controller_layer_reconcile_seconds",
-            "Time from taking up a Layer to having applied what was decided, by outcome.",
-            ["outcome"],
-            buckets=(0.001, 0.01, 0.1, 1.0, 10.0),
-            registry=registry,
-        )
+        self.layer_reconciles = _reconciles(registry, "lambent_controller_layer_reconcile_seconds", "a Layer", _COARSE)
         self.layer_versions = Counter(
             "lambent_controller_layer_versions_published", "Versions of layers that were published.", registry=registry
         )
-        self.alias_reconciles = Histogram(
-            "lambent_controller_alias_reconcile_seconds",
-            "Time from taking up an Alias to having applied what was decided, by outcome.",
-            ["outcome"],
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
-            registry=registry,
-        )
+        self.alias_reconciles = _reconciles(registry, "lambent_controller_alias_reconcile_seconds", "an Alias", _FINE)
         self.rollouts = Counter(
             "lambent_controller_rollouts",
             "Rollouts of aliases that ended, by how (Succeeded, RolledBack, Stopped, Superseded).",
             ["phase"],
             registry=registry,
         )
-        self.version_reconciles = Histogram(
-            "lambent_controller_version_reconcile_seconds",
-            "Time from taking up a Version to having applied what was decided, by outcome.",
-            ["outcome"],
-            buckets=(0.001, 0.01, 0.1, 1.0, 10.0),
-            registry=registry,
+        self.version_reconciles = _reconciles(
+            registry, "lambent_controller_version_reconcile_seconds", "a Version", _COARSE
         )
         self.publishings = Counter(
             "lambent_controller_publishings",
@@ -101,3 +81,13 @@ class ControllerMetrics:
             ["source"],
             registry=registry,
         )
+
+
+def _reconciles(registry: CollectorRegistry, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(
+        name,
+        f"Time from taking up {what} to having applied what was decided, by outcome.",
+        ["outcome"],
+        buckets=buckets,
+        registry=registry,
+    )
