@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ async def cluster(name: str) -> AsyncIterator[Cluster]:
         body = {"metadata": {"name": namespace}}
         await client.request("POST", NAMESPACES.collection(), body=body)
         readiness = Readiness()
-        watching = asyncio.create_task(_watch(client, namespace, readiness))
+        watching = asyncio.create_task(follow(client, FUNCTIONS, namespace, readiness.note))
         try:
             yield Cluster(client, namespace, readiness)
         finally:
@@ -143,14 +143,15 @@ async def cluster(name: str) -> AsyncIterator[Cluster]:
             await _delete(client, namespace)
 
 
-async def _watch(client: KubeClient, namespace: str, readiness: Readiness) -> None:
-    async for seen in observe(client, FUNCTIONS, namespace=namespace):
+async def follow(client: KubeClient, kind: Resource, namespace: str, note: Callable[[dict[str, Any]], None]) -> None:
+    """Note every object of a kind as it is seen, for ever."""
+    async for seen in observe(client, kind, namespace=namespace):
         match seen:
             case Listed(objects):
                 for body in objects:
-                    readiness.note(body)
+                    note(body)
             case Changed(body):
-                readiness.note(body)
+                note(body)
             case Deleted():
                 pass
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lambent.adapters.kube.client import KubeClient
-from lambent.adapters.kube.observing import Changed, Deleted, Listed, observe
 from lambent.adapters.kube.resources import VERSIONS
 from lambent.model import names
 
@@ -48,7 +47,7 @@ async def _measure(functions: int, cores: Cores) -> tuple[float, float]:
 
 async def _publish(client: KubeClient, namespace: str, functions: list[str]) -> tuple[float, float]:
     numbers = Numbers(len(functions))
-    watching = asyncio.create_task(numbers.follow(client, namespace))
+    watching = asyncio.create_task(clusters.follow(client, VERSIONS, namespace, numbers.note))
     waiting = iter(functions)
 
     async def post() -> None:
@@ -84,18 +83,6 @@ class Numbers:
     wanted: int
     seen: dict[str, float] = field(default_factory=dict)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def follow(self, client: KubeClient, namespace: str) -> None:
-        """Watch for ever."""
-        async for seen in observe(client, VERSIONS, namespace=namespace):
-            match seen:
-                case Listed(objects):
-                    for body in objects:
-                        self.note(body)
-                case Changed(body):
-                    self.note(body)
-                case Deleted():
-                    pass
 
     def note(self, body: dict[str, Any]) -> None:
         """One object as observed."""

@@ -18,7 +18,6 @@ from prometheus_client import CollectorRegistry
 from lambent.adapters.gateways import Retirement
 from lambent.adapters.kube.client import KubeClient
 from lambent.adapters.kube.events import EventRecorder
-from lambent.adapters.kube.observing import Changed, Deleted, Listed, observe
 from lambent.adapters.kube.resources import ALIASES, FUNCTIONS, VERSIONS
 from lambent.controller.alarming import Alarms, PrometheusPolls
 from lambent.controller.alias_reconciling import AliasReconciler
@@ -67,7 +66,7 @@ async def _measure(rollouts: int) -> list[float]:
         bed = Bed(cluster)
         await bed.make(aliases)
         routings = Routings()
-        async with _running(routings.follow(observer, cluster.namespace)), _running(bed.run()):
+        async with _running(clusters.follow(observer, ALIASES, cluster.namespace, routings.note)), _running(bed.run()):
             await bed.sweep()
             await routings.wait(aliases, "1")
             await bed.point(aliases)
@@ -90,18 +89,6 @@ class Routings:
 
     seen: dict[str, tuple[str, float]] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def follow(self, client: KubeClient, namespace: str) -> None:
-        """Watch for ever."""
-        async for seen in observe(client, ALIASES, namespace=namespace):
-            match seen:
-                case Listed(objects):
-                    for body in objects:
-                        self.note(body)
-                case Changed(body):
-                    self.note(body)
-                case Deleted():
-                    pass
 
     def note(self, body: dict[str, Any]) -> None:
         """One object as observed."""

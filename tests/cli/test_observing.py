@@ -28,6 +28,18 @@ def versions(found):
     return found and found["metadata"]["resourceVersion"]
 
 
+def heal_after(cluster, requests):
+    """Nothing is refused any more once so many came."""
+
+    def heal():
+        deadline = time.monotonic() + 60
+        while len(cluster.requests) < requests and time.monotonic() < deadline:
+            time.sleep(0.01)
+        cluster.refusals.clear()
+
+    threading.Thread(target=heal).start()
+
+
 def test_the_object_is_handed_out_now_and_after_each_change_until_it_is_gone(cluster, alias, states):
     """Nobody else's changes."""
     seen = states()
@@ -48,13 +60,7 @@ def test_a_server_that_is_in_trouble_is_asked_again_and_said_to_be_once(cluster,
     """Whatever the number of attempts."""
     cluster.refuse("GET", "aliases$", 503, "ServiceUnavailable", "etcd is away")
 
-    def heal():
-        deadline = time.monotonic() + 60
-        while len(cluster.requests) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        cluster.refusals.clear()
-
-    threading.Thread(target=heal).start()
+    heal_after(cluster, 3)
     assert versions(next(states())) == versions(alias)
     assert capfd.readouterr().err == "lambent: etcd is away; trying again\n"
 
@@ -65,13 +71,7 @@ def test_a_watch_that_is_too_far_behind_begins_with_what_is_there(cluster, alias
     next(seen)
     cluster.refuse("GET", "aliases$", 410, "Expired", "too old resource version")
 
-    def heal():
-        deadline = time.monotonic() + 60
-        while len(cluster.requests) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        cluster.refusals.clear()
-
-    threading.Thread(target=heal).start()
+    heal_after(cluster, 3)
     assert versions(next(seen)) == versions(alias)
 
 
