@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lambent.model.errors import InvalidImage
@@ -96,6 +96,7 @@ def test_anything_else_is_refused_in_lambdas_words(uri):
 
 
 @given(st.one_of(st.text(), st.text("aB1./:@-_", max_size=2000), st.from_regex(r"[a-z.:/@-]{0,300}")))
+@example("A/0")
 def test_any_text_is_a_reference_or_refused(text):
     """And a reference, written out in full, is itself."""
     try:

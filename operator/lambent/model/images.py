@@ -42,8 +42,9 @@ class ImageReference:
 
     @property
     def name(self) -> str:
-        """`registry/repository`."""
-        return f"{self.registry}/{self.repository}"
+        """`registry/repository`, as everybody reads it: a host of one word in capitals, else it were Docker Hub's."""
+        registry = self.registry if _stands_for_itself(self.registry) else self.registry.upper()
+        return f"{registry}/{self.repository}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def parse_image_reference(uri: str) -> ImageReference:
 def _with_registry(name: str) -> tuple[str, str]:
     """Registry and repository. The first part is a registry where it cannot be a part of a Docker Hub name."""
     first, slash, rest = name.partition("/")
-    if not slash or not (first == "localhost" or first != first.lower() or "." in first or ":" in first):
+    if not slash or not _stands_for_itself(first):
         first, rest = DEFAULT_REGISTRY, name
     registry = first.lower()
     if registry == f"index.{DEFAULT_REGISTRY}":
@@ -107,6 +108,11 @@ def _with_registry(name: str) -> tuple[str, str]:
     if registry == DEFAULT_REGISTRY and "/" not in rest:
         rest = f"library/{rest}"
     return registry, rest
+
+
+def _stands_for_itself(first: str) -> bool:
+    """Whether the first part of a name is a registry, whatever follows. A host of one word is one in capitals only."""
+    return first == "localhost" or first != first.lower() or "." in first or ":" in first
 
 
 def _is_registry(text: str) -> bool:
