@@ -43,11 +43,13 @@ while True:
 """
 )
 RUNTIME = """#!/usr/bin/python3 -IS
-import http.client, os, signal
-def end(*_):
+import http.client, os, signal, threading
+def end():
+    signal.sigwait([signal.SIGTERM])  # a handler may be missed: frozen just before it reads, Python hears after it
     os.write(1, b"runtime ends\\n")
     os._exit(0)
-signal.signal(signal.SIGTERM, end)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+threading.Thread(target=end, daemon=True).start()
 api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 while True:
     api.request("GET", "/2018-06-01/runtime/invocation/next")
